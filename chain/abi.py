@@ -1,0 +1,77 @@
+"""The committed artifacts: ABI and bytecode of each contract, and what they say of events and reverts.
+
+ContractError
+├── ContractRefused    the contract reverted with a custom error; `name` and `facts` say which
+└── NotDeployed        there is no such contract at this address
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from eth_abi.abi import decode
+from eth_utils.crypto import keccak
+
+from chain.errors import ChainError
+from chain.events import EventDecoder
+
+CONTRACTS = ("RewardToken", "Registry", "Vault", "Settlement")
+
+
+class ContractError(ChainError):
+    """Base of what a call of a contract can end in besides an unreachable chain."""
+
+
+class NotDeployed(ContractError):
+    """The address holds no contract, or another one."""
+
+
+class ContractRefused(ContractError):
+    """A revert. name: of the custom error (`Error` with a reason string, `Panic`, or empty). facts: its arguments by name."""
+
+    def __init__(self, name: str, facts: dict[str, object]) -> None:
+        self.name, self.facts = name, facts
+        listed = ", ".join(f"{key} {value}" for key, value in facts.items())
+        super().__init__(f"the contract refused: {name or 'no reason given'}" + (f" ({listed})" if listed else ""))
+
+
+@cache
+def artifact(name: str) -> dict[str, Any]:
+    """ABI and bytecode of a contract, as committed."""
+    found: dict[str, Any] = json.loads((resources.files("chain") / "artifacts" / f"{name}.json").read_text())
+    return found
+
+
+@cache
+def _errors() -> dict[bytes, dict[str, Any]]:
+    standard: list[dict[str, Any]] = [
+        {"type": "error", "name": "Error", "inputs": [{"name": "reason", "type": "string"}]},
+        {"type": "error", "name": "Panic", "inputs": [{"name": "code", "type": "uint256"}]},
+    ]
+    entries = standard + [entry for name in CONTRACTS for entry in artifact(name)["abi"] if entry["type"] == "error"]
+    return {keccak(text=_signature(entry))[:4]: entry for entry in entries}
+
+
+def _signature(entry: Mapping[str, Any]) -> str:
+    """Name and argument types of an error; the contracts' errors take no structs."""
+    return f"{entry['name']}({','.join(item['type'] for item in entry['inputs'])})"
+
+
+def decode_revert(data: bytes) -> ContractRefused:
+    """What revert data means; an unknown error keeps its selector as name."""
+    entry = _errors().get(data[:4])
+    if entry is None:
+        return ContractRefused("0x" + data[:4].hex() if data else "", {})
+    values = decode([item["type"] for item in entry["inputs"]], data[4:])
+    names = [item["name"] for item in entry["inputs"]]
+    shown = ["0x" + value.hex() if isinstance(value, bytes) else value for value in values]
+    return ContractRefused(entry["name"], dict(zip(names, shown, strict=True)))
+
+
+def event_decoder() -> EventDecoder:
+    """A decoder of all four contracts' events."""
+    return EventDecoder(artifact(name)["abi"] for name in CONTRACTS)

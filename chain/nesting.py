@@ -1,0 +1,30 @@
+"""How deep JSON nests, told before it is parsed.
+
+Python's parser recurses in C, guarded by the interpreter's recursion limit. Libraries for Ethereum raise that limit a
+hundredfold when they are imported (py_ecc does, and with it eth_keyfile, eth_account and web3), so a few hundred
+kilobytes of `[` then end the process by overflowing its stack. Bytes from others are therefore looked at first.
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_DEPTH = 64
+"""More than any message, request or keystore has."""
+_TOKENS = re.compile(rb'[\[{]|[\]}]|"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+
+
+def too_deep(text: bytes, limit: int = MAX_DEPTH) -> bool:
+    """Whether arrays and objects nest deeper than `limit`. Never false for valid JSON that does; one pass at most."""
+    if text.count(b"[") + text.count(b"{") <= limit:
+        return False
+    depth = 0
+    for match in _TOKENS.finditer(text):
+        first = text[match.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > limit:
+                return True
+        elif first in b"]}":
+            depth -= 1
+    return False

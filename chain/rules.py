@@ -1,0 +1,75 @@
+"""The parameters that change by a bundle: what `rulesDigest` is the digest of.
+
+Their canonical JSON is in the log of the transaction that set them (`RulesSet`), so a node that knows the settlement contract knows them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chain.canonical import encode
+from chain.types import PPM, U8, U16, U32, U64, U96, Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Defaults are the network's; units stand in the names (s seconds, us microseconds, ppm parts per million, wei).
+
+    A `ValueError` names the first parameter that makes no sense.
+    """
+
+    version: U16 = 1
+    heartbeat_s: U32 = 30
+    presence_ttl_s: U32 = 90
+    proof_every: U16 = 10
+    """Heartbeats between two proofs; 1 works."""
+    tolerance_s: U32 = 120
+    """How far a signer's clock may be from the reader's."""
+    finality_blocks: U16 = 12
+    """A block is final once it has this many blocks on top of it, itself included: 1 means the latest block."""
+    allow_private_addresses: bool = False
+    max_rtt_us: U32 = 500_000
+    echo_rounds: U8 = 5
+    proof_max_bytes: U32 = 65_536
+    proof_max_sessions: U16 = 256
+    proof_max_log_entries: U16 = 64
+    intake_quota_bytes: U32 = 4_194_304
+    """Per provider and epoch, at each validator."""
+    availability_share_ppm: U32 = 700_000
+    """The part of an epoch's budget that availability may draw."""
+    slot_cap_wei: U96 = 10**15
+    """The most that one slot pays."""
+    group_full_ranks: U16 = 3
+    site_weight_cap: U16 = 64
+    """What an IPv6 /32 weighs at most, in whole providers."""
+    points_milli_per_hour: U32 = 10_000
+    reputation_prior_ppm: U32 = 200_000
+    reputation_prior_weight_ppm: U64 = 3_000_000
+    reputation_epochs: U8 = 30
+    availability_weight_ppm: U32 = 500_000
+    performance_weight_ppm: U32 = 250_000
+    sessions_weight_ppm: U32 = 150_000
+    standing_weight_ppm: U32 = 100_000
+
+    def __post_init__(self) -> None:
+        weights = (self.availability_weight_ppm, self.performance_weight_ppm, self.sessions_weight_ppm, self.standing_weight_ppm)
+        checks = {
+            "heartbeat_s": self.heartbeat_s > 0,
+            "presence_ttl_s": self.presence_ttl_s >= 2 * self.heartbeat_s,
+            "proof_every": self.proof_every > 0,
+            "finality_blocks": self.finality_blocks > 0,
+            "max_rtt_us": self.max_rtt_us > 0,
+            "echo_rounds": self.echo_rounds > 0,
+            "availability_share_ppm": self.availability_share_ppm <= PPM,
+            "reputation_prior_ppm": self.reputation_prior_ppm <= PPM,
+            "the four reputation weights": sum(weights) == PPM,
+        }
+        for name, holds in checks.items():
+            if not holds:
+                raise ValueError(f"{name} makes no sense in these rules: see docs/protocol.md for its bounds")
+
+    def digest(self) -> Digest:
+        """keccak-256 of the canonical JSON, as the Registry stores it."""
+        from eth_utils.crypto import keccak
+
+        return Digest(keccak(encode(self)))
