@@ -1,0 +1,97 @@
+"""What servers answer with, where that is not a signed message. Nothing in here pays; every value is one node's view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chain.typed import Signed
+from chain.types import I16, U32, U64, U128, Address
+from wire.messages import LatencyReport, UptimeTicket
+
+
+@dataclass(frozen=True, slots=True)
+class MasterView:
+    """One master as the resolver sees it for one provider. endpoint: host:port, UDP and TCP. code: `ok`, or why its report does not count
+    (`no_report`, or a code of `wire.refusals`). time: when that was found; 0 if never. rtt_min_us: 0 without a report."""
+
+    master: Address
+    endpoint: str
+    code: str
+    rtt_min_us: U32
+    time: U64
+
+
+@dataclass(frozen=True, slots=True)
+class PoolAnswer:
+    """A resolver's answer to a provider: where it stands, why, as seen by whom and when, and what comes next.
+
+    state: `pending_verification`, `connected`, `expired` or `left`. code: `ok`, or what keeps it from being connected.
+    next_try: UTC second of the next check. tickets: the newest of this epoch, and of the last one until its intake closes.
+    """
+
+    state: str
+    code: str
+    observer: Address
+    time: U64
+    next_try: U64
+    masters: tuple[MasterView, ...]
+    tickets: tuple[Signed[UptimeTicket], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportBatch:
+    """Latency reports that a provider hands to its resolver."""
+
+    reports: tuple[Signed[LatencyReport], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderView:
+    """A provider as the resolver shows it to anyone: no host, no port, no precise location."""
+
+    provider: Address
+    state: str
+    code: str
+    since: U64
+    region: str
+    latitude: I16
+    longitude: I16
+    bandwidth: U64
+    price: U128
+    group_prefix: str
+    heartbeats: U64
+    masters: tuple[MasterView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """The pool as the resolver shows it to anyone."""
+
+    resolver: Address
+    time: U64
+    providers: tuple[ProviderView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A ranked candidate and the parts of its score, each in parts per million; `score_ppm` is their weighted sum."""
+
+    provider: Address
+    region: str
+    bandwidth: U64
+    price: U128
+    rtt_min_us: U32
+    score_ppm: U32
+    latency_ppm: U32
+    bandwidth_ppm: U32
+    reputation_ppm: U32
+    price_ppm: U32
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """The best candidates first, at most 5."""
+
+    resolver: Address
+    time: U64
+    matches: tuple[Match, ...]

@@ -1,0 +1,87 @@
+"""How many connections a server holds: in all, and of one neighbourhood, so that no stranger takes every place.
+
+A connection too many is closed before a byte of it is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections import Counter
+from collections.abc import Callable
+from typing import cast
+
+from wire.addresses import group_prefix
+
+MOST = 1_024
+MOST_OF_A_GROUP = 128
+"""Of one IPv4 /24 or IPv6 /48; loopback, where a node's own operator and proxies are, may take all."""
+
+
+class Places:
+    """The places of one server; calling it makes the protocol of one connection, as `create_server` wants it."""
+
+    def __init__(self, make: Callable[[], asyncio.Protocol], most: int = MOST, most_of_a_group: int = MOST_OF_A_GROUP) -> None:
+        self._make, self._most, self._most_of_a_group = make, most, most_of_a_group
+        self._taken: Counter[str] = Counter()
+
+    @property
+    def taken(self) -> int:
+        """How many connections are open."""
+        return self._taken.total()
+
+    def __call__(self) -> asyncio.Protocol:
+        return _Visitor(self, self._make())
+
+    def take(self, group: str) -> bool:
+        """Takes a place for a connection from `group`, if one is free for it."""
+        if self.taken >= self._most or (group and self._taken[group] >= self._most_of_a_group):
+            return False
+        self._taken[group] += 1
+        return True
+
+    def free(self, group: str) -> None:
+        """Gives back a place taken."""
+        self._taken[group] -= 1
+        if not self._taken[group]:
+            del self._taken[group]
+
+
+class _Visitor(asyncio.Protocol):
+    """Passes a connection on to the server's own protocol, once it has a place."""
+
+    def __init__(self, places: Places, inner: asyncio.Protocol) -> None:
+        self._places, self._inner = places, inner
+        self._group: str | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        group = _group_of(transport.get_extra_info("peername"))
+        if not self._places.take(group):
+            cast(asyncio.Transport, transport).abort()
+            return
+        self._group = group
+        self._inner.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._group is not None:
+            self._places.free(self._group)
+            self._inner.connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._group is not None:
+            self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received() if self._group is not None else None
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+
+def _group_of(peername: tuple[str, ...] | None) -> str:
+    """The group of a peer's address; empty for loopback."""
+    address = ipaddress.ip_address(peername[0].partition("%")[0] if peername else "127.0.0.1")
+    return "" if address.is_loopback else group_prefix(address)

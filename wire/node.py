@@ -1,0 +1,104 @@
+"""How every role starts: its key, its chain, one line that says who and where it is; and how its process ends.
+
+Exit codes: 0 stopped as asked, 2 configuration, 3 the chain or deployment is not usable, 1 everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from aiohttp import web
+
+from chain.backend import Backend
+from chain.client import ChainClient, open_chain
+from chain.errors import ChainError
+from chain.keys import KeyFileError, NodeKey
+from chain.keys import load as load_key
+from chain.network import Network
+from chain.typed import PROTOCOL_VERSION, Domain
+from chain.types import Address
+from runtime.clock import Clock, SystemClock
+from runtime.config import ConfigError, NodeConfig, load
+from runtime.database import DatabaseMismatch
+from runtime.log import start as start_log
+from runtime.loop import stop_on_signals
+from runtime.passphrase import read_passphrase
+from wire.http import Client, answer
+
+log = logging.getLogger(__name__)
+
+C = TypeVar("C", bound=NodeConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What a role's daemon works with."""
+
+    role: str
+    key: NodeKey
+    backend: Backend
+    chain: ChainClient
+    client: Client
+    clock: Clock
+
+    @property
+    def address(self) -> Address:
+        return self.key.address
+
+    @property
+    def network(self) -> Network:
+        return self.chain.network
+
+    @property
+    def domain(self) -> Domain:
+        return self.chain.network.domain
+
+
+@contextlib.asynccontextmanager
+async def open_node(config: NodeConfig, role: str, clock: Clock) -> AsyncIterator[Node]:
+    """Key, chain and client of a node, closed at the end. Raises `KeyFileError`, `ConfigError` or `ChainError`."""
+    key = load_key(config.keystore, read_passphrase(config.passphrase_file))
+    async with open_chain(config.rpc_urls[0], config.settlement) as chain:
+        domain = chain.network.domain
+        client = Client(domain, config.bind_host)
+        try:
+            log.info("%s %s on chain %d, contract %s, protocol %s", role, key.address, domain.chain_id, domain.settlement, PROTOCOL_VERSION)
+            yield Node(role, key, chain.backend, chain, client, clock)
+        finally:
+            await client.close()
+
+
+def status(node: Node, **counters: object) -> web.Response:
+    """The answer to `GET /v1/status`: who this is, on which network, and the role's own figures."""
+    network = str(node.domain)
+    return answer({"role": node.role, "address": node.address, "network": network, "time": int(node.clock.now()), **counters})
+
+
+def main(role: str, config_type: type[C], run: Callable[[C, asyncio.Event, Clock], Awaitable[None]], file: Path) -> int:
+    """Runs a role's daemon until SIGTERM or SIGINT; the exit code."""
+    try:
+        config = load(config_type, file, {})
+        start_log(config.log_level, role)
+        asyncio.run(_until_stopped(run, config))
+    except (ConfigError, KeyFileError, DatabaseMismatch, ValueError) as error:
+        print(f"{role}: {error}", file=sys.stderr)
+        return 2
+    except ChainError as error:
+        print(f"{role}: {error}", file=sys.stderr)
+        return 3
+    except OSError as error:
+        print(f"{role}: {error.strerror or error}. Check the addresses, ports and files in {file}.", file=sys.stderr)
+        return 2
+    return 0
+
+
+async def _until_stopped(run: Callable[[C, asyncio.Event, Clock], Awaitable[None]], config: C) -> None:
+    with stop_on_signals() as stop:
+        await run(config, stop, SystemClock())
