@@ -1,0 +1,117 @@
+"""`dpn provider`. Whatever is heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from provider.terminal import (
+    ConfigFile,
+    Keystore,
+    PassphraseFile,
+    Rpc,
+    Settlement,
+    settings_from,
+    unlock,
+    with_wallet,
+)
+from runtime.terminal import AsJson, NodeFile, address_from, ask, guarded, show
+
+app = typer.Typer(help="Share bandwidth: register, run, see where you stand.", no_args_is_help=True)
+
+RECIPIENT_RISK = (
+    "Rewards go to the recipient. A node's key lies on a machine that strangers talk to: with the node itself as recipient, "
+    "whoever steals that key takes the rewards and may redirect them for good."
+)
+
+
+@app.command()
+def run(config: NodeFile) -> None:
+    """Run a provider until SIGTERM or Ctrl-C, which says goodbye to the resolver."""
+    from provider.config import ProviderConfig
+    from provider.node import run as daemon
+    from wire.node import main
+
+    raise typer.Exit(main("provider", ProviderConfig, daemon, config))
+
+
+@app.command()
+def status(config: NodeFile, as_json: AsJson = False) -> None:
+    """State, reason, observer and next try of the provider that runs with this file."""
+    from provider.config import ProviderConfig
+
+    def work() -> Mapping[str, Any]:
+        return ask(ProviderConfig, config, "provider", port=lambda settings: settings.status_port)
+
+    show(guarded(work), as_json)
+
+
+@app.command()
+def register(
+    recipient: Annotated[str | None, typer.Option("--recipient", help="Where rewards are paid: an address kept off this machine.")] = None,
+    own_recipient: Annotated[bool, typer.Option("--own-recipient", help="Be paid at the node's own key, knowing the risk.")] = False,
+    referrer: Annotated[str | None, typer.Option("--referrer", help="A registered provider; named once, for good.")] = None,
+    config: ConfigFile = None,
+    rpc: Rpc = None,
+    settlement: Settlement = None,
+    keystore: Keystore = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bond and register on chain, so that availability is paid."""
+    from chain.types import ZERO_ADDRESS
+
+    def work() -> Mapping[str, Any]:
+        settings = settings_from(config, rpc, settlement, keystore, passphrase_file)
+        key = unlock(settings)
+        paid_to = key.address if own_recipient else address_from(recipient or _ask_recipient())
+        named = address_from(referrer) if referrer else ZERO_ADDRESS
+        transaction = with_wallet(settings, lambda w: w.register(key, paid_to, named))
+        return {"provider": key.address, "recipient": paid_to, "transaction": transaction}
+
+    show(guarded(work), as_json)
+
+
+@app.command()
+def unregister(
+    config: ConfigFile = None,
+    rpc: Rpc = None,
+    settlement: Settlement = None,
+    keystore: Keystore = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """End the registration; the bond is free after its delay."""
+
+    def work() -> Mapping[str, Any]:
+        settings = settings_from(config, rpc, settlement, keystore, passphrase_file)
+        key = unlock(settings)
+        return {"provider": key.address, "bond_free_at": with_wallet(settings, lambda w: w.unregister(key))}
+
+    show(guarded(work), as_json)
+
+
+@app.command("withdraw-bond")
+def withdraw_bond(
+    config: ConfigFile = None,
+    rpc: Rpc = None,
+    settlement: Settlement = None,
+    keystore: Keystore = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have the bond paid back to the recipient, once its delay after `unregister` is over."""
+
+    def work() -> Mapping[str, Any]:
+        settings = settings_from(config, rpc, settlement, keystore, passphrase_file)
+        key = unlock(settings)
+        return {"provider": key.address, "transaction": with_wallet(settings, lambda w: w.withdraw_bond(key))}
+
+    show(guarded(work), as_json)
+
+
+def _ask_recipient() -> str:
+    typer.echo(RECIPIENT_RISK, err=True)
+    return str(typer.prompt("Recipient address (or start again with --own-recipient)", err=True))

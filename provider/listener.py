@@ -1,0 +1,110 @@
+"""The announced port: proves the node key to whoever dials back, and closes. Tunnels come later.
+
+The TLS handshake costs a signature, so handshakes under way are bounded, in all and for each prefix, and timed out; whoever comes beyond
+is cut off at once. Nothing is read or kept of what a stranger sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator
+
+from chain.keys import NodeKey
+from chain.typed import Domain
+from runtime.clock import Clock
+from wire.addresses import group_prefix, parse_ip
+from wire.tls import make_identity, server_context
+
+log = logging.getLogger(__name__)
+
+MOST_HANDSHAKES = 64
+MOST_OF_ONE_PREFIX = 8
+HANDSHAKE_S = 5.0
+IDENTITY_S = 30 * 86_400
+RENEW_S = 15 * 86_400
+
+
+class Listener:
+    """Answers handshakes on one bound socket; see `listening`."""
+
+    def __init__(self, sock: socket.socket, key: NodeKey, domain: Domain, clock: Clock, handshake_s: float) -> None:
+        self._sock, self._key, self._domain, self._clock, self._handshake_s = sock, key, domain, clock, handshake_s
+        self._renew()
+        self._under_way: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def port(self) -> int:
+        port: int = self._sock.getsockname()[1]
+        return port
+
+    @property
+    def under_way(self) -> int:
+        """Handshakes that have begun and not ended."""
+        return self._under_way.total()
+
+    async def accept(self) -> None:
+        """Takes connections until it is cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, peer = await loop.sock_accept(self._sock)
+            except OSError as error:  # out of file descriptors, or gone before it was taken
+                log.warning("a connection could not be accepted: %s", error.strerror)
+                await self._clock.sleep(0.1)
+                continue
+            prefix = group_prefix(parse_ip(peer[0].partition("%")[0]))
+            if self.under_way >= MOST_HANDSHAKES or self._under_way[prefix] >= MOST_OF_ONE_PREFIX:
+                connection.close()
+                continue
+            self._under_way[prefix] += 1
+            task = loop.create_task(self._handshake(connection, prefix))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Ends handshakes under way."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _handshake(self, connection: socket.socket, prefix: str) -> None:
+        if self._clock.now() >= self._renew_at:
+            self._renew()
+        try:
+            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+                asyncio.Protocol, connection, ssl=self._context, ssl_handshake_timeout=self._handshake_s, ssl_shutdown_timeout=1.0
+            )
+            transport.close()
+        except OSError as error:  # ssl.SSLError and ConnectionError are such
+            log.debug("a handshake ended with %s", type(error).__name__)
+        finally:
+            self._under_way[prefix] -= 1
+            self._under_way += Counter()  # forgets prefixes without a handshake
+
+    def _renew(self) -> None:
+        now = self._clock.now()
+        self._context = server_context(make_identity(self._key, self._domain, int(now) + IDENTITY_S))
+        self._renew_at = now + RENEW_S
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    host: str, port: int, key: NodeKey, domain: Domain, clock: Clock, handshake_s: float = HANDSHAKE_S
+) -> AsyncIterator[Listener]:
+    """A listener on host and port (0: any free one), closed at the end. `OSError` if it cannot be bound."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family, backlog=128) as sock:
+        sock.setblocking(False)
+        listener = Listener(sock, key, domain, clock, handshake_s)
+        accepting = asyncio.create_task(listener.accept())
+        try:
+            yield listener
+        finally:
+            accepting.cancel()
+            await asyncio.gather(accepting, return_exceptions=True)
+            await listener.close()

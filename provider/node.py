@@ -1,0 +1,73 @@
+"""The provider's daemon: one page to read it from top to bottom."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+
+from chain.errors import Recoverable
+from provider.config import ProviderConfig
+from provider.duties import Duty, Errands
+from provider.equipment import Equipment, ignore
+from provider.listener import listening
+from provider.measuring import Measuring
+from provider.peers import Roster
+from provider.presence import Presence
+from provider.proving import Proving
+from provider.status import status_server
+from provider.store import Store
+from runtime.clock import Clock
+from wire.node import Node, open_node
+
+log = logging.getLogger(__name__)
+
+
+async def run(config: ProviderConfig, stop: asyncio.Event, clock: Clock) -> None:
+    """Provides until `stop` is set, then says goodbye. Raises what `open_node` does, `ForeignStore`, and `OSError` for ports in use."""
+    async with open_node(config, "provider", clock) as node:
+        with contextlib.suppress(Recoverable):
+            if node.address not in (await node.chain.view()).registrations:
+                log.warning("not registered on chain: it may serve, and is not paid for being available. See: dpn provider register")
+        await provide(node, config, stop)
+
+
+async def provide(
+    node: Node,
+    config: ProviderConfig,
+    stop: asyncio.Event,
+    entropy: Callable[[int], bytes] = os.urandom,
+    reached: Callable[[str], None] = ignore,
+) -> None:
+    """The same with a node that is open. entropy: gives random bytes; reached: see `Equipment`."""
+    store = Store(config.data_dir / "provider.sqlite", node.address, node.domain)
+    try:
+        async with listening(config.bind_host, config.port, node.key, node.domain, node.clock) as listener:
+            roster = Roster(node.chain, node.clock, config.poll_s, config.resolver)
+            equipment = Equipment(node, store, roster, config.offering(listener.port), config.bind_host, entropy, reached)
+            await _session(equipment, config, stop)
+    finally:
+        store.close()
+
+
+async def _session(equipment: Equipment, config: ProviderConfig, stop: asyncio.Event) -> None:
+    clock, pause_s = equipment.node.clock, equipment.node.network.rules.heartbeat_s / 3
+    checks, deliveries = Errands(), Errands()
+    presence = Presence(equipment)
+    measuring = Measuring(equipment, presence, checks)
+    pool, measurements = Duty(presence.step, clock, pause_s), Duty(measuring.step, clock, pause_s)
+    proofs = Duty(Proving(equipment, deliveries).step, clock, pause_s)
+    presence.woken, checks.woken, deliveries.woken = (measurements.wake, proofs.wake), measurements.wake, proofs.wake
+    async with status_server(equipment, presence, measuring, config):
+        presence.begin()
+        async with asyncio.TaskGroup() as duties:
+            checks.group = deliveries.group = duties
+            tasks = [duties.create_task(duty.run()) for duty in (pool, measurements, proofs)]
+            await stop.wait()
+            for task in tasks:
+                task.cancel()
+            checks.cancel()
+            deliveries.cancel()
+        await presence.leave("shutdown")

@@ -1,0 +1,264 @@
+"""`dpn wallet`. Whatever is heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from provider.terminal import (
+    Account,
+    ConfigFile,
+    Keystore,
+    PassphraseFile,
+    Rpc,
+    Settlement,
+    Yes,
+    account_of,
+    keystore_from,
+    settings_from,
+    unlock,
+    with_wallet,
+)
+from runtime.terminal import AsJson, UsageError, address_from, guarded, show, wei_from
+
+app = typer.Typer(help="Keys, balances, rewards and claims.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    keystore: Annotated[Path, typer.Option("--keystore", help="The file to write.")],
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new key in a new keystore file. An existing file is never touched."""
+    from chain.keys import NodeKey
+
+    def work() -> Mapping[str, Any]:
+        return {"address": _write_keystore(NodeKey.create(), keystore, passphrase_file), "keystore": str(keystore)}
+
+    show(guarded(work), as_json)
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Option("--from", help="A V3 keystore, or a file with a private key as 64 hexadecimal digits.")],
+    keystore: Annotated[Path, typer.Option("--keystore", help="The file to write.")],
+    source_passphrase_file: Annotated[
+        Path | None, typer.Option("--from-passphrase-file", help="Pass phrase of the source, if it is a keystore.")
+    ] = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a key from elsewhere into a new keystore file."""
+    from chain.keys import NodeKey, decrypt
+    from runtime.passphrase import read_passphrase
+
+    def work() -> Mapping[str, Any]:
+        content = source.read_bytes()
+        if content.lstrip().startswith(b"{"):
+            key = decrypt(content, read_passphrase(source_passphrase_file or passphrase_file))
+        else:
+            try:
+                key = NodeKey(bytes.fromhex(content.decode("ascii").strip().removeprefix("0x")))
+            except ValueError:
+                raise UsageError(f"{source} is neither a keystore nor a key of 64 hexadecimal digits; nothing was written.") from None
+        return {"address": _write_keystore(key, keystore, passphrase_file), "keystore": str(keystore)}
+
+    show(guarded(work), as_json)
+
+
+@app.command()
+def export(
+    to: Annotated[Path, typer.Option("--to", help="The keystore file to write, encrypted with the new pass phrase.")],
+    config: ConfigFile = None,
+    keystore: Keystore = None,
+    passphrase_file: PassphraseFile = None,
+    new_passphrase_file: Annotated[
+        Path | None, typer.Option("--new-passphrase-file", help="Pass phrase of the copy (else that of the original).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a copy of the keystore that geth and other wallets open."""
+    from chain.keys import load
+    from runtime.passphrase import read_passphrase
+
+    def work() -> Mapping[str, Any]:
+        source, phrase_file = keystore_from(config, keystore, passphrase_file)
+        key = load(source, read_passphrase(phrase_file))
+        return {"address": _write_keystore(key, to, new_passphrase_file or phrase_file), "keystore": str(to)}
+
+    show(guarded(work), as_json)
+
+
+@app.command()
+def address(config: ConfigFile = None, keystore: Keystore = None, as_json: AsJson = False) -> None:
+    """The account of a keystore; nothing is decrypted."""
+    from chain.keys import address_in
+
+    found = guarded(lambda: address_in(keystore_from(config, keystore, None)[0]))
+    if as_json:
+        show({"address": found}, as_json)
+    else:
+        typer.echo(found)
+
+
+@app.command()
+def balance(
+    account: Account = None,
+    config: ConfigFile = None,
+    rpc: Rpc = None,
+    settlement: Settlement = None,
+    keystore: Keystore = None,
+    as_json: AsJson = False,
+) -> None:
+    """Reward tokens of the account's recipient, and the coins that pay its fees."""
+
+    def work() -> Mapping[str, Any]:
+        settings = settings_from(config, rpc, settlement, keystore, None)
+        found = with_wallet(settings, lambda w: w.balance(account_of(account, settings)))
+        return {"account": found.account, "recipient": found.recipient, "tokens_wei": str(found.tokens), "coins_wei": str(found.coins)}
+
+    show(guarded(work), as_json)
+
+
+@app.command()
+def rewards(
+    account: Account = None,
+    config: ConfigFile = None,
+    rpc: Rpc = None,
+    settlement: Settlement = None,
+    keystore: Keystore = None,
+    as_json: AsJson = False,
+) -> None:
+    """What the account earned, proved against the active root on chain."""
+
+    def work() -> Mapping[str, Any]:
+        settings = settings_from(config, rpc, settlement, keystore, None)
+        found = with_wallet(settings, lambda w: w.rewards(account_of(account, settings)))
+        return {
+            "account": found.leaf.account,
+            "recipient": found.recipient,
+            "epoch": found.epoch,
+            "root": "0x" + found.root.hex(),
+            "earned_wei": str(found.leaf.earned),
+            "claimed_wei": str(found.claimed),
+            "claimable_wei": str(found.claimable),
+            "points": f"{found.leaf.points / 1000:.3f}",
+            "reputation_ppm": found.leaf.reputation,
+        }
+
+    show(guarded(work), as_json)
+
+
+@app.command()
+def claim(
+    account: Account = None,
+    max_fee_percent: Annotated[
+        float, typer.Option("--max-fee-percent", min=0, help="Refuse if the fee is a larger share of the reward.")
+    ] = 10.0,
+    token_price: Annotated[int, typer.Option("--token-price", min=0, help="Wei of the chain's coin that one whole token is worth.")] = 10
+    ** 18,
+    force: Annotated[bool, typer.Option("--force", help="Claim whatever the fee.")] = False,
+    yes: Yes = False,
+    config: ConfigFile = None,
+    rpc: Rpc = None,
+    settlement: Settlement = None,
+    keystore: Keystore = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the record against the chain, show reward and fee, ask, and claim to the account's recipient."""
+    from chain.amounts import tokens
+    from provider.errors import RootMoved
+
+    def work() -> Mapping[str, Any]:
+        settings = settings_from(config, rpc, settlement, keystore, passphrase_file)
+        payer = account_of(None, settings)
+
+        def claim_once() -> Mapping[str, Any]:
+            offer = with_wallet(settings, lambda w: w.offer_claim(account_of(account, settings), payer))
+            reward, share = offer.rewards.claimable, offer.fee_share_ppm(token_price)
+            sentence = (
+                f"Reward {tokens(reward)} DPN to {offer.rewards.recipient} for epochs up to {offer.rewards.epoch}; "
+                f"fee about {offer.fee} wei, {share / 10_000:.4f} % of it."
+            )
+            typer.echo(sentence, err=True)
+            if not yes and not typer.confirm("Send the claim?", err=True):
+                raise typer.Exit(7)
+            key, most = unlock(settings), round(max_fee_percent * 10_000)
+            transaction = with_wallet(settings, lambda w: w.claim(offer, key, most, token_price, force=force))
+            return {"account": offer.rewards.leaf.account, "amount_wei": str(reward), "fee_wei": str(offer.fee), "transaction": transaction}
+
+        try:
+            return claim_once()
+        except RootMoved as moved:
+            typer.echo(str(moved), err=True)
+            return claim_once()
+
+    show(guarded(work), as_json)
+
+
+@app.command()
+def send(
+    to: Annotated[str, typer.Argument(help="The account that gets them.")],
+    amount: Annotated[str, typer.Argument(help="Whole tokens, such as 12.5.")],
+    yes: Yes = False,
+    config: ConfigFile = None,
+    rpc: Rpc = None,
+    settlement: Settlement = None,
+    keystore: Keystore = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send reward tokens of the keystore's account."""
+
+    def work() -> Mapping[str, Any]:
+        settings = settings_from(config, rpc, settlement, keystore, passphrase_file)
+        receiver, tokens_wei = address_from(to), wei_from(amount)
+        if not yes and not typer.confirm(f"Send {amount} DPN to {receiver}?", err=True):
+            raise typer.Exit(7)
+        key = unlock(settings)
+        transaction = with_wallet(settings, lambda w: w.send(key, w.chain.token.transfer(receiver, tokens_wei)))
+        return {"to": receiver, "amount_wei": str(tokens_wei), "transaction": transaction}
+
+    show(guarded(work), as_json)
+
+
+@app.command("set-recipient")
+def set_recipient(
+    recipient: Annotated[str, typer.Argument(help="Where rewards are paid from now on.")],
+    account: Account = None,
+    yes: Yes = False,
+    config: ConfigFile = None,
+    rpc: Rpc = None,
+    settlement: Settlement = None,
+    keystore: Keystore = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change who is paid. Only the current recipient may, and afterwards only the new one."""
+
+    def work() -> Mapping[str, Any]:
+        settings = settings_from(config, rpc, settlement, keystore, passphrase_file)
+        paid, new = account_of(account, settings), address_from(recipient)
+        if not yes and not typer.confirm(f"From now on only {new} can change the recipient of {paid}. Go on?", err=True):
+            raise typer.Exit(7)
+        key = unlock(settings)
+        transaction = with_wallet(settings, lambda w: w.set_recipient(key, paid, new))
+        return {"account": paid, "recipient": new, "transaction": transaction}
+
+    show(guarded(work), as_json)
+
+
+def _write_keystore(key: Any, file: Path, phrase: Path | None) -> str:
+    from chain.keys import KeyExists, encrypt, write_new
+    from runtime.passphrase import read_passphrase
+
+    if file.exists():
+        raise KeyExists(file)
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_new(file, encrypt(key, read_passphrase(phrase, confirm=True)))
+    return str(key.address)

@@ -1,0 +1,106 @@
+"""The resolver's daemon: the pool over HTTP and DNS, kept in step with the chain and with time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from aiohttp import web
+
+from chain.client import ChainClient
+from chain.types import Address
+from resolver.api import build
+from resolver.config import ResolverConfig
+from resolver.directory import PoolDirectory
+from resolver.dns import DnsProtocol, parse_zone, serve_dns
+from resolver.service import Resolver, Surroundings
+from resolver.store import PoolStore
+from resolver.terms import Master, Terms
+from runtime.clock import Clock
+from runtime.loop import every
+from wire.http import serve
+from wire.node import Node, open_node, status
+
+log = logging.getLogger(__name__)
+
+MOST_REPUTATIONS = 32
+"""Read from the chain in one tick, those read longest ago first."""
+
+
+async def run(config: ResolverConfig, stop: asyncio.Event, clock: Clock) -> None:
+    """Serves until `stop` is set. `OSError` if an address cannot be bound, `ValueError` for a zone that is none; else as `open_node`."""
+    zone = parse_zone(config.zone)
+    async with open_node(config, "resolver", clock) as node, contextlib.AsyncExitStack() as stack:
+        store = PoolStore(config.data_dir / "pool.sqlite", node.domain)
+        stack.callback(store.close)
+        surroundings = await read_surroundings(node.chain)
+        resolver = Resolver(node.key, node.domain, store, clock, surroundings, config.max_presences)
+        reputations = ReputationReader(node.chain, resolver)
+        log.info("the pool holds %d providers from before", len(resolver.entries))
+
+        async def follow_chain() -> None:
+            found = await read_surroundings(node.chain)
+            resolver.surroundings = replace(found, reputations=resolver.surroundings.reputations)
+            await reputations.read_some()
+
+        async def sweep() -> None:
+            resolver.sweep()
+
+        await stack.enter_async_context(_served(config, node, resolver, zone))
+        async with asyncio.TaskGroup() as duties:
+            duties.create_task(every(config.poll_s, follow_chain, stop, clock))
+            duties.create_task(every(node.network.rules.heartbeat_s / 4, sweep, stop, clock))
+        log.info("stopped as asked; the pool is on disk")
+
+
+async def read_surroundings(chain: ChainClient) -> Surroundings:
+    """Masters and registered providers at the newest final block; no reputations yet."""
+    view = await chain.view()
+    masters = tuple(Master(listing.account, listing.endpoint) for listing in view.masters())
+    return Surroundings(Terms(chain.network.timing, chain.network.rules, masters), view.registrations, {})
+
+
+class ReputationReader:
+    """Keeps the reputations of connected providers by reading a few at a time, however many there are."""
+
+    def __init__(self, chain: ChainClient, resolver: Resolver) -> None:
+        self._chain, self._resolver = chain, resolver
+        self._waiting: list[Address] = []
+
+    async def read_some(self) -> None:
+        """Reads the next ones of the round and hands them to the resolver; those of providers that are gone are dropped."""
+        connected = {entry.provider for entry in self._resolver.connected()}
+        if not self._waiting:
+            self._waiting = sorted(connected)
+        block = await self._chain.final()
+        found = {p: ppm for p, ppm in self._resolver.surroundings.reputations.items() if p in connected}
+        for provider in self._waiting[:MOST_REPUTATIONS]:
+            reputation, epoch = await self._chain.settlement.reputation_of(provider, at=block)
+            if epoch and provider in connected:
+                found[provider] = reputation
+        del self._waiting[:MOST_REPUTATIONS]
+        self._resolver.surroundings = replace(self._resolver.surroundings, reputations=found)
+
+
+@contextlib.asynccontextmanager
+async def _served(config: ResolverConfig, node: Node, resolver: Resolver, zone: tuple[bytes, ...]) -> AsyncIterator[None]:
+    def state() -> web.Response:
+        masters = len(resolver.surroundings.terms.masters)
+        return status(node, pool=resolver.counts(), masters=masters, zone=config.zone, dnsPort=config.dns_port)
+
+    runner = await serve(build(resolver, node.domain, node.clock, state), config.bind_host, config.port)
+    try:
+        transport = None
+        if config.dns_port:
+            protocol = DnsProtocol(zone, PoolDirectory(resolver, node.clock), node.clock, node.network.rules.heartbeat_s)
+            transport = await serve_dns(config.dns_host or config.bind_host, config.dns_port, protocol)
+        try:
+            yield
+        finally:
+            if transport is not None:
+                transport.close()
+    finally:
+        await runner.cleanup()

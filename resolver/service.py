@@ -1,0 +1,237 @@
+"""What the resolver does with each message once its bytes are parsed: verify, judge, write to disk, then remember and answer.
+
+Everything here is synchronous: between the judgement of a message and its row on disk nothing else happens.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
+
+from chain.keys import NodeKey
+from chain.typed import Domain, Signed, digest_of, sign, verify
+from chain.types import Address
+from resolver.latency import check_batch, is_confirmed, next_try
+from resolver.matching import Candidate, check_request, rank, typical_rtt_us
+from resolver.pool import (
+    CONNECTED,
+    LEFT,
+    Entry,
+    announce,
+    expires_ms,
+    heartbeat,
+    leave,
+    may_be_forgotten,
+    settle,
+    standing,
+    take_reports,
+)
+from resolver.store import PoolStore
+from resolver.terms import Terms
+from resolver.tickets import EpochUptime, open_uptime, ticket_for
+from runtime.clock import Clock
+from wire.answers import Matches, PoolAnswer, PoolView, ProviderView, ReportBatch
+from wire.messages import Announcement, Heartbeat, Leaving, SessionRequest, UptimeTicket
+from wire.refusals import Refused
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the resolver knows from the chain. registered: providers; reputations: ppm, without an entry the prior holds."""
+
+    terms: Terms
+    registered: Container[Address]
+    reputations: Mapping[Address, int]
+
+
+class Resolver:
+    """The pool of one resolver, written through to its store.
+
+    `capacity` bounds its entries. Providers that are not registered on chain get at most half of them, so a flood of strangers
+    leaves room for those who put up a bond. `surroundings` is replaced whole whenever the chain says something new.
+    """
+
+    def __init__(self, key: NodeKey, domain: Domain, store: PoolStore, clock: Clock, surroundings: Surroundings, capacity: int) -> None:
+        self._key, self._domain, self._store, self._clock, self._capacity = key, domain, store, clock, capacity
+        self._entries: dict[Address, Entry] = store.load()
+        self._tickets: dict[tuple[Address, int], tuple[EpochUptime, Signed[UptimeTicket]]] = {}
+        self.surroundings = surroundings
+
+    @property
+    def address(self) -> Address:
+        return self._key.address
+
+    @property
+    def entries(self) -> Mapping[Address, Entry]:
+        """By provider, as last settled: for the state at a moment ask `standing`."""
+        return self._entries
+
+    # what providers say
+
+    def announce(self, signed: Signed[Announcement]) -> PoolAnswer:
+        """Raises `SignatureError` or `Refused`; then nothing is stored. So do the next three."""
+        message, now = verify(signed, self._domain), self._clock.now()
+        known = self._entries.get(message.provider)
+        entry = announce(known, message, self.surroundings.terms, now)
+        if known is None:
+            self._require_place(message.provider, now)
+        return self._keep(entry, now)
+
+    def heartbeat(self, signed: Signed[Heartbeat]) -> PoolAnswer:
+        message, now = verify(signed, self._domain), self._clock.now()
+        return self._keep(heartbeat(self._entries.get(message.provider), message, self.surroundings.terms, now), now)
+
+    def leave(self, signed: Signed[Leaving]) -> PoolAnswer:
+        message, now = verify(signed, self._domain), self._clock.now()
+        return self._keep(leave(self._entries.get(message.provider), message, self.surroundings.terms, now), now)
+
+    def take_reports(self, batch: ReportBatch) -> PoolAnswer:
+        terms, now = self.surroundings.terms, self._clock.now()
+        provider = check_batch(batch.reports, terms, now)
+        known = self._entries.get(provider)
+        entry = take_reports(known, batch.reports, terms, now)
+        for report in entry.reports:  # only what would be kept is worth the curve's arithmetic
+            if known is None or report not in known.reports:
+                verify(report.signed, self._domain)
+        return self._keep(entry, now)
+
+    # what anyone may ask
+
+    def match(self, signed: Signed[SessionRequest]) -> Matches:
+        """The best connected providers for a request. Raises `SignatureError` or `Refused`; nothing is stored either way."""
+        request, now = verify(signed, self._domain), self._clock.now()
+        terms, reputations = self.surroundings.terms, self.surroundings.reputations
+        check_request(request, terms, now)
+        candidates = (
+            Candidate(
+                provider=entry.provider,
+                region=entry.presence.region,
+                bandwidth=entry.presence.bandwidth,
+                price=entry.presence.price,
+                rtt_us=typical_rtt_us(entry.reports, terms),
+                reputation=reputations.get(entry.provider, terms.rules.reputation_prior_ppm),
+            )
+            for entry in self.connected()
+        )
+        return Matches(self.address, int(now), rank(request, digest_of(request, self._domain), candidates, terms))
+
+    def provider(self, provider: Address) -> ProviderView:
+        """Raises `Refused` (`not_found`) for a provider the pool does not know."""
+        entry = self._entries.get(provider)
+        if entry is None:
+            raise Refused("not_found", "no such provider is in the pool")
+        return self._view(entry, self._clock.now())
+
+    def pool(self, after: str, limit: int) -> PoolView:
+        """Up to `limit` providers with addresses above `after`, ascending."""
+        now = self._clock.now()
+        page = sorted(provider for provider in self._entries if provider > after)[:limit]
+        return PoolView(self.address, int(now), tuple(self._view(self._entries[provider], now) for provider in page))
+
+    def counts(self) -> dict[str, int]:
+        """How many providers are in each state now."""
+        now = self._clock.now()
+        return dict(Counter(standing(entry, self.surroundings.terms, now).state for entry in self._entries.values()))
+
+    def connected(self) -> Iterator[Entry]:
+        """The providers that are connected at this moment."""
+        return (entry for provider in tuple(self._entries) if (entry := self.connected_entry(provider)) is not None)
+
+    def connected_entry(self, provider: Address) -> Entry | None:
+        """The provider's entry if it is connected at this moment."""
+        entry = self._entries.get(provider)
+        if entry is None or standing(entry, self.surroundings.terms, self._clock.now()).state != CONNECTED:
+            return None
+        return entry
+
+    def remaining_s(self, entry: Entry) -> int:
+        """Whole seconds until the presence expires unless it is refreshed."""
+        return max(0, int(expires_ms(entry.presence, self.surroundings.terms) - self._clock.now() * 1000) // 1000)
+
+    # what time does
+
+    def sweep(self) -> None:
+        """Writes down what time has changed, and forgets whom nothing is lost by forgetting."""
+        terms, now = self.surroundings.terms, self._clock.now()
+        for entry in tuple(self._entries.values()):
+            if may_be_forgotten(entry, terms, now):
+                self._forget(entry.provider)
+                continue
+            settled = settle(entry, terms, now)
+            if settled is not entry:
+                self._remember(settled)
+
+    def _forget(self, provider: Address) -> None:
+        self._store.forget(provider)
+        del self._entries[provider]
+        for key in [key for key in self._tickets if key[0] == provider]:
+            del self._tickets[key]
+
+    def _require_place(self, provider: Address, now: float) -> None:
+        registered = self.surroundings.registered
+        if len(self._entries) >= self._capacity:
+            full = True
+        elif provider in registered:
+            full = False
+        else:
+            full = 2 * sum(known not in registered for known in self._entries) >= self._capacity
+        if full:
+            raise Refused("busy", "the pool is full", next_try=int(now) + self.surroundings.terms.rules.presence_ttl_s)
+
+    def _keep(self, entry: Entry, now: float) -> PoolAnswer:
+        self._remember(entry)
+        found = standing(entry, self.surroundings.terms, now)
+        return PoolAnswer(
+            state=found.state,
+            code=found.code,
+            observer=self.address,
+            time=int(now),
+            next_try=0 if found.state == LEFT else next_try(is_confirmed(found.masters), self.surroundings.terms, now),
+            masters=found.masters,
+            tickets=self._tickets_of(entry, now),
+        )
+
+    def _remember(self, entry: Entry) -> None:
+        before = self._entries.get(entry.provider)
+        self._store.save(entry, before)
+        self._entries[entry.provider] = entry
+        if before is None or before.presence.state != entry.presence.state:
+            log.info("provider %s is %s", entry.provider, entry.presence.state)
+
+    def _tickets_of(self, entry: Entry, now: float) -> tuple[Signed[UptimeTicket], ...]:
+        """Signed anew only when they say something new."""
+        signed = []
+        for uptime in open_uptime(entry.uptime, self.surroundings.terms, now):
+            said, ticket = self._tickets.get((entry.provider, uptime.epoch), (None, None))
+            if ticket is None or said is None or _content(said) != _content(uptime):
+                ticket = sign(ticket_for(uptime, self.address, entry.provider, now), self._domain, self._key)
+                self._tickets[entry.provider, uptime.epoch] = uptime, ticket
+                self._tickets.pop((entry.provider, uptime.epoch - 2), None)
+            signed.append(ticket)
+        return tuple(signed)
+
+    def _view(self, entry: Entry, now: float) -> ProviderView:
+        presence, found = entry.presence, standing(entry, self.surroundings.terms, now)
+        return ProviderView(
+            provider=entry.provider,
+            state=found.state,
+            code=found.code,
+            since=found.since,
+            region=presence.region,
+            latitude=presence.latitude,
+            longitude=presence.longitude,
+            bandwidth=presence.bandwidth,
+            price=presence.price,
+            group_prefix=entry.prefix,
+            heartbeats=presence.heartbeats,
+            masters=found.masters,
+        )
+
+
+def _content(uptime: EpochUptime) -> tuple[bytes, int, str]:
+    """What a ticket says: the rest is counting on the way to it."""
+    return uptime.slots, uptime.address_changes, uptime.group_prefix

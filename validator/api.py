@@ -1,0 +1,144 @@
+"""The validator's HTTP interface; the table is in section 6 of the protocol. Everything served is signed or named by its digest."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from aiohttp import web
+
+from chain.merkle import MerkleTree
+from chain.messages import EpochAttestation
+from chain.typed import Signed, signer_of
+from chain.types import Digest, to_hex
+from validator.agreement import open_epoch
+from validator.archive import Archive
+from validator.closing import Closing, Sight
+from validator.intake import Intake
+from validator.journal import Journal
+from validator.report import Report
+from validator.state import decode_state, leaves_of
+from wire import paths
+from wire.agreement import LeafPath
+from wire.http import answer, application, body_of, read
+from wire.node import Node, status
+from wire.refusals import Refused
+
+T = TypeVar("T")
+
+MOST_OF_ONE = 2
+"""Different attestations of one validator for one round that are kept: two prove that it signed twice."""
+
+
+class Api:
+    """Serves one validator."""
+
+    def __init__(self, node: Node, archive: Archive, journal: Journal, intake: Intake, closing: Closing) -> None:
+        self._node, self._archive, self._journal, self._intake, self._closing = node, archive, journal, intake, closing
+        self._report = Report(node.address, node.chain, archive, journal, closing)
+        self._tree: tuple[Digest, MerkleTree] | None = None
+
+    def application(self) -> web.Application:
+        app = application(self._node.domain, self._node.address, self._node.clock)
+        app.add_routes(
+            [
+                web.get("/v1/status", self._status),
+                web.post("/v1/proofs", self._post_proof),
+                web.get("/v1/proofs/{digest}", self._proof),
+                web.get("/v1/inventories/{epoch}", self._inventory),
+                web.get("/v1/blobs/{digest}", self._blob),
+                web.get("/v1/candidates/{epoch}/{round}", self._candidate),
+                web.get("/v1/attestations/{epoch}/{round}", self._attestations),
+                web.post("/v1/attestations", self._post_attestation),
+                web.get("/v1/manifests/{epoch}", self._manifest),
+                web.get("/v1/states/{epoch}", self._state),
+                web.get("/v1/leaves/{address}", self._leaf),
+            ]
+        )
+        return app
+
+    async def _status(self, _: web.Request) -> web.Response:
+        proofs = {"accepted": self._intake.accepted, "refused": self._intake.refused}
+        return status(self._node, proofs=proofs, epochs=await self._report.epochs())
+
+    async def _post_proof(self, request: web.Request) -> web.Response:
+        return answer(await self._intake.accept(await body_of(request)))
+
+    async def _proof(self, request: web.Request) -> web.Response:
+        return web.Response(body=_found(self._archive.proof(paths.digest(request.match_info["digest"]))), content_type="application/json")
+
+    async def _inventory(self, request: web.Request) -> web.Response:
+        epoch = paths.number(request.match_info["epoch"])
+        inventory = self._archive.inventory(epoch, self._node.address)
+        closes = self._node.network.timing.intake_end(epoch)
+        if inventory is None and closes > self._node.clock.now():
+            raise Refused("not_yet", "", {"closes": str(closes)}, closes)
+        return answer(_found(inventory))
+
+    async def _blob(self, request: web.Request) -> web.Response:
+        return web.Response(
+            body=_found(self._archive.blob(paths.digest(request.match_info["digest"]))), content_type="application/octet-stream"
+        )
+
+    async def _candidate(self, request: web.Request) -> web.Response:
+        return answer(_found(self._journal.candidate(paths.number(request.match_info["epoch"]), paths.number(request.match_info["round"]))))
+
+    async def _attestations(self, request: web.Request) -> web.Response:
+        return answer(self._journal.attestations_of(paths.number(request.match_info["epoch"]), paths.number(request.match_info["round"])))
+
+    async def _post_attestation(self, request: web.Request) -> web.Response:
+        signed: Signed[EpochAttestation] = await read(request, Signed[EpochAttestation])
+        message, sight = signed.message, self._sight()
+        timing = self._node.network.timing
+        epoch = open_epoch(timing, sight.latest.timestamp)
+        round_ = timing.round_at(message.epoch, sight.latest.timestamp) if message.epoch == epoch else None
+        # A peer that has seen a newer block may be a round or a second ahead.
+        if round_ is None or message.round > round_ + 1:
+            raise Refused("unknown_candidate", "this epoch or round is not open here", next_try=int(self._node.clock.now()) + 1)
+        signer = signer_of(signed, self._node.domain)
+        if signer not in [listing.account for listing in sight.view.validators()]:
+            raise Refused("not_listed", f"{signer} is no validator with stake", {"signer": signer})
+        mine = [one for one in self._journal.attestations_of(message.epoch, message.round) if signer_of(one, self._node.domain) == signer]
+        if signed not in mine and len(mine) < MOST_OF_ONE:
+            self._journal.keep_attestation(signer, signed)
+        return answer({"signer": signer})
+
+    async def _manifest(self, request: web.Request) -> web.Response:
+        epoch = paths.number(request.match_info["epoch"])
+        return answer({"epoch": epoch, "digest": _found({e.epoch: e.manifest_digest for e in self._sight().view.posted}.get(epoch))})
+
+    async def _state(self, request: web.Request) -> web.Response:
+        epoch = paths.number(request.match_info["epoch"])
+        return answer({"epoch": epoch, "digest": _found({e.epoch: e.state_digest for e in self._sight().view.posted}.get(epoch))})
+
+    async def _leaf(self, request: web.Request) -> web.Response:
+        account = paths.address(request.match_info["address"])
+        record = await self._node.chain.settlement.active_record()
+        if not any(record.root):
+            raise Refused("not_yet", "no root is active yet", next_try=int(self._node.clock.now()) + self._node.network.timing.epoch_length)
+        tree = self._tree_of(record.root, record.state_digest)
+        leaf = _found(tree.leaf(account))
+        path = tree.path(account)
+        return answer(LeafPath(record.epoch, record.root, account, leaf.earned, leaf.spent, leaf.points, leaf.reputation, path))
+
+    def _tree_of(self, root: Digest, state_digest: Digest) -> MerkleTree:
+        """The tree of the active root, from its state; `not_yet` while this validator has not fetched it."""
+        if self._tree is None or self._tree[0] != root:
+            data = self._archive.file(state_digest)
+            if data is None:
+                raise Refused("not_yet", "the state of the active root is not here yet", next_try=int(self._node.clock.now()) + 5)
+            tree = MerkleTree(leaves_of(decode_state(data), self._node.network.treasury))
+            if tree.root != root:
+                raise Refused("internal", f"the state's tree has the root {to_hex(tree.root)}, on chain is {to_hex(root)}")
+            self._tree = root, tree
+        return self._tree[1]
+
+    def _sight(self) -> Sight:
+        if self._closing.sight is None:
+            raise Refused("chain_unavailable", next_try=int(self._node.clock.now()) + 1)
+        return self._closing.sight
+
+
+def _found(value: T | None) -> T:
+    if value is None:
+        raise Refused("not_found")
+    return value

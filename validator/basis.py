@@ -1,0 +1,48 @@
+"""Reads from the chain what a root has to build on; the same final blocks give every validator the same basis."""
+
+from __future__ import annotations
+
+from chain.client import ChainClient
+from chain.contracts import RootRecord
+from chain.view import BlockStamp
+from validator.agreement import Stakes
+from validator.chain_section import chain_section
+from validator.epoch import covered_epochs
+from validator.manifests import Basis
+from wire.agreement import ChainSection
+
+KEPT_SECTIONS = 16
+
+
+class BasisReader:
+    """Builds bases, and remembers the sections of epochs, whose anchors are final."""
+
+    def __init__(self, chain: ChainClient) -> None:
+        self._chain = chain
+        self._sections: dict[int, tuple[ChainSection, Stakes]] = {}
+
+    async def read(self, epoch: int, parent: RootRecord, at: BlockStamp) -> Basis | None:
+        """The basis of a root for `epoch` upon the active record `parent`; None until the anchor of `epoch` is final."""
+        sections, sets = [], {}
+        for covered in covered_epochs(parent.through, epoch):
+            found = await self._section(covered)
+            if found is None:
+                return None
+            sections.append(found[0])
+            sets[covered] = found[1]
+        if not sections or (closing := await self._section(epoch)) is None:
+            return None
+        rules_digest = await self._chain.registry.rules_digest(at)
+        return Basis(epoch, parent.root, parent.state_digest, rules_digest, tuple(sections), sets, closing[1])
+
+    async def _section(self, epoch: int) -> tuple[ChainSection, Stakes] | None:
+        if epoch not in self._sections:
+            end, start = await self._chain.anchor(epoch), await self._chain.anchor(epoch - 1)
+            if end is None or start is None:
+                return None
+            first, last = await self._chain.view(start), await self._chain.view(end)
+            section = chain_section(epoch, last, first, self._chain.network.rate, self._chain.network.treasury)
+            self._sections[epoch] = section, {one.account: one.stake for one in last.validators()}
+            while len(self._sections) > KEPT_SECTIONS:
+                del self._sections[next(iter(self._sections))]
+        return self._sections[epoch]

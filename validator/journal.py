@@ -1,0 +1,90 @@
+"""What a validator proposed and signed about epochs, and what others signed: written before it leaves, read after every restart."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, select
+
+from chain.canonical import decode, encode
+from chain.messages import EpochAttestation
+from chain.typed import Domain, Signed, digest_of
+from chain.types import Address, Digest
+from validator.errors import JournalConflict
+from validator.tables import AttestationRow, CandidateRow, JournalRow
+
+
+class Journal:
+    """Candidates and attestations of one validator's database."""
+
+    def __init__(self, engine: Engine, domain: Domain) -> None:
+        self._engine, self._domain = engine, domain
+
+    def candidate(self, epoch: int, round_: int) -> EpochAttestation | None:
+        """The candidate known for a round: built here, or fetched and seen to have the recorded digest."""
+        with Session(self._engine) as session:
+            row = session.get(CandidateRow, (epoch, round_))
+            return decode(EpochAttestation, row.attestation) if row is not None else None
+
+    def keep_candidate(self, attestation: EpochAttestation) -> EpochAttestation:
+        """Stores a candidate unless the round has one; the one that is stored now."""
+        with Session(self._engine) as session:
+            row = session.get(CandidateRow, (attestation.epoch, attestation.round))
+            if row is None:
+                row = CandidateRow(epoch=attestation.epoch, round=attestation.round, attestation=encode(attestation))
+                session.add(row)
+                session.commit()
+            return decode(EpochAttestation, row.attestation)
+
+    def replace_candidate(self, attestation: EpochAttestation) -> None:
+        """Stores the candidate that the chain has recorded in place of one it has not."""
+        with Session(self._engine) as session:
+            session.merge(CandidateRow(epoch=attestation.epoch, round=attestation.round, attestation=encode(attestation)))
+            session.commit()
+
+    def signed(self, epoch: int, round_: int) -> EpochAttestation | None:
+        """What this validator has bound itself to for an epoch and round."""
+        with Session(self._engine) as session:
+            row = session.get(JournalRow, (epoch, round_))
+            return decode(EpochAttestation, row.attestation) if row is not None else None
+
+    def bind(self, attestation: EpochAttestation) -> None:
+        """Writes down what is about to be signed. `JournalConflict` if something else was written for the epoch and round."""
+        row = JournalRow(epoch=attestation.epoch, round=attestation.round, attestation=encode(attestation))
+        with Session(self._engine) as session:
+            session.add(row)
+            try:
+                session.commit()
+            except IntegrityError:
+                session.rollback()
+            else:
+                return
+        held = self.signed(attestation.epoch, attestation.round)
+        if held is not None and held != attestation:
+            raise JournalConflict(held)
+
+    def keep_attestation(self, validator: Address, attestation: Signed[EpochAttestation]) -> bool:
+        """Stores a verified attestation; whether it is new here."""
+        message = attestation.message
+        digest = digest_of(message, self._domain)
+        with Session(self._engine) as session:
+            if session.get(AttestationRow, (message.epoch, message.round, validator, digest)) is not None:
+                return False
+            session.add(
+                AttestationRow(epoch=message.epoch, round=message.round, validator=validator, digest=digest, raw=encode(attestation))
+            )
+            session.commit()
+        return True
+
+    def attestations_of(self, epoch: int, round_: int) -> tuple[Signed[EpochAttestation], ...]:
+        """All that is known to be signed for a round, whatever it says, ascending by signer."""
+        query = select(AttestationRow.raw).where(AttestationRow.epoch == epoch, AttestationRow.round == round_)
+        with Session(self._engine) as session:
+            return tuple(decode(Signed[EpochAttestation], raw) for raw in session.exec(query.order_by(col(AttestationRow.validator))))
+
+    def attestations(self, epoch: int, round_: int, digest: Digest) -> dict[Address, Signed[EpochAttestation]]:
+        """Who signed the attestation with this digest."""
+        query = select(AttestationRow).where(AttestationRow.epoch == epoch, AttestationRow.round == round_, AttestationRow.digest == digest)
+        with Session(self._engine) as session:
+            rows = session.exec(query.order_by(col(AttestationRow.validator))).all()
+            return {Address(row.validator): decode(Signed[EpochAttestation], row.raw) for row in rows}

@@ -1,0 +1,83 @@
+"""The validator's daemon: takes proofs, and closes epochs with the others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from chain.epochs import Timing
+from chain.sender import Sender
+from runtime.clock import Clock
+from runtime.database import open_database
+from runtime.loop import every
+from validator.api import Api
+from validator.archive import Archive
+from validator.closing import Closing
+from validator.config import ValidatorConfig
+from validator.intake import Intake
+from validator.journal import Journal
+from validator.peers import Peers
+from validator.poster import Poster
+from validator.tables import TABLES
+from wire.http import serve
+from wire.node import Node, open_node
+
+log = logging.getLogger(__name__)
+
+ROLE = "validator"
+LONGEST_PEER_TIMEOUT_S = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """The parts of a running validator."""
+
+    node: Node
+    archive: Archive
+    journal: Journal
+    intake: Intake
+    closing: Closing
+    app: web.Application
+
+
+@asynccontextmanager
+async def open_validator(node: Node, config: ValidatorConfig, reached: Callable[[str], None] = lambda _: None) -> AsyncIterator[Validator]:
+    """The parts of a validator over its database, which is closed at the end. `reached` is told of each crash point, for tests."""
+    engine = open_database(config.database, TABLES, node.domain)
+    try:
+        archive, journal = Archive(engine), Journal(engine, node.domain)
+        timeout_s = config.peer_timeout_s or peer_timeout_s(node.network.timing)
+        peers = Peers(node.client, archive, journal, node.domain, node.clock, timeout_s)
+        sender = Sender(node.backend, node.key, node.domain.chain_id, poll_s=min(0.5, config.poll_s))
+        poster = Poster(sender, transaction_wait_s(node.network.timing))
+        intake = Intake(node.key, node.chain, archive, node.clock, reached)
+        closing = Closing(node.key, node.chain, node.clock, archive, journal, peers, poster, reached)
+        yield Validator(node, archive, journal, intake, closing, Api(node, archive, journal, intake, closing).application())
+    finally:
+        engine.dispose()
+
+
+async def run(config: ValidatorConfig, stop: asyncio.Event, clock: Clock) -> None:
+    """A validator until `stop` is set."""
+    async with open_node(config, ROLE, clock) as node, open_validator(node, config) as validator:
+        runner = await serve(validator.app, config.bind_host, config.port)
+        try:
+            async with asyncio.TaskGroup() as duties:
+                duties.create_task(every(config.poll_s, validator.closing.step, stop, clock))
+        finally:
+            await runner.cleanup()
+
+
+def peer_timeout_s(timing: Timing) -> float:
+    """A quarter of a round, at most `LONGEST_PEER_TIMEOUT_S`: a peer that withholds costs no round."""
+    return min(LONGEST_PEER_TIMEOUT_S, timing.round_length / 4)
+
+
+def transaction_wait_s(timing: Timing) -> float:
+    """How long a step waits for its transaction before it looks at the chain again."""
+    return max(3.0, timing.round_length / 8)

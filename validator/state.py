@@ -1,0 +1,79 @@
+"""What a later epoch reads of all the earlier ones: one record an account, one canonical file an epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from chain.canonical import decode, encode
+from chain.messages import Leaf
+from chain.types import PPM, U32, U64, U256, Address
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """An account's lifetime sums, and what its next epoch's weight is computed from.
+
+    earned, spent: wei. points: thousandths. reputation: ppm, over `buckets`. first_epoch: the first one with evidence.
+    group: prefix of the newest epoch in which it was up and registered, empty if it is not registered; group_since: the epoch
+    from which on it has been in that group. buckets: the score of each epoch in ppm, newest first, 0 for a silent one.
+    """
+
+    account: Address
+    earned: U256
+    spent: U256
+    points: U64
+    reputation: U32
+    first_epoch: U64
+    group: str
+    group_since: U64
+    buckets: tuple[U32, ...]
+
+    def __post_init__(self) -> None:
+        if self.reputation > PPM or max(self.buckets, default=0) > PPM:
+            raise ValueError(f"a score of {self.account} is above {PPM} ppm")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All accounts once the epoch `through` is accounted for, ascending by address; `ValueError` in another order."""
+
+    through: U64
+    accounts: tuple[AccountState, ...]
+
+    def __post_init__(self) -> None:
+        for one, other in pairwise(self.accounts):
+            if one.account >= other.account:
+                raise ValueError(f"accounts ascend, {other.account} does not follow {one.account}")
+
+    @property
+    def total_earned(self) -> int:
+        """Wei, over all accounts."""
+        return sum(account.earned for account in self.accounts)
+
+    @property
+    def total_spent(self) -> int:
+        """Wei, over all accounts."""
+        return sum(account.spent for account in self.accounts)
+
+
+def genesis_state() -> State:
+    """Before the first root: no epoch, no account. Its digest is written as zero, since no root has it as its state."""
+    return State(0, ())
+
+
+def encode_state(state: State) -> bytes:
+    """The canonical bytes, whose file digest is the `stateDigest` of a root."""
+    return encode(state)
+
+
+def decode_state(data: bytes) -> State:
+    """The state in canonical bytes; `chain.errors.CodecError` if they are not, or if accounts do not ascend."""
+    return decode(State, data)
+
+
+def leaves_of(state: State, treasury: Address) -> tuple[Leaf, ...]:
+    """One leaf an account and always the treasury's, ascending by address."""
+    leaves = {a.account: Leaf(a.account, a.earned, a.spent, a.points, a.reputation) for a in state.accounts}
+    leaves.setdefault(treasury, Leaf(treasury, 0, 0, 0, 0))
+    return tuple(leaves[account] for account in sorted(leaves))
