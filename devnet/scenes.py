@@ -1,0 +1,187 @@
+"""The scenes of the tour: each makes something happen and says what came of it. What is true is judged later, by `devnet.checks`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from chain.canonical import decode
+from chain.keys import NodeKey
+from chain.typed import sign
+from chain.types import Address, Digest
+from devnet.facts import Forgery, Kill
+from devnet.layout import Place
+from devnet.network import Devnet, dpn
+from devnet.observer import Observer, ProviderSight
+from devnet.rawchain import POST, Waiting, selector
+from wire.answers import Matches, ProviderView
+from wire.http import PeerError
+from wire.messages import Announcement, SessionRequest
+
+LOOK_S = 0.25
+POOL_LOOK_S = 0.02
+END_S = 10.0
+REQUEST_LIFE_S = 60
+
+
+class Untrue(Exception):
+    """Something that the tour waits for has not happened in time; a sentence."""
+
+
+async def wait_for(devnet: Devnet, what: str, condition: Callable[[], Awaitable[bool]], seconds: float) -> None:
+    """Returns once `condition` holds; `Untrue` after `seconds`, `ProcessError` if a process ends by itself."""
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        devnet.processes.require_alive()
+        if time.monotonic() > deadline:
+            raise Untrue(f"{what} has not come true within {seconds:.0f} s")
+        await asyncio.sleep(LOOK_S)
+
+
+async def join(devnet: Devnet, eye: Observer, seconds: float) -> tuple[ProviderSight, ...]:
+    """All providers, once each is connected and has an RTT from every master."""
+    places = devnet.layout.of("provider")
+    pool: dict[Address, ProviderView] = {}
+
+    async def connected() -> bool:
+        nonlocal pool
+        pool = await eye.pool()
+        views = [pool.get(devnet.address(place.name)) for place in places]
+        return all(view is not None and view.state == "connected" and all(m.rtt_min_us for m in view.masters) for view in views)
+
+    await wait_for(devnet, "that every provider is connected and timed by every master", connected, seconds)
+    return tuple(await asyncio.gather(*(eye.provider(place, pool) for place in places)))
+
+
+async def forge(devnet: Devnet, eye: Observer, victim: Place) -> Forgery:
+    """A stranger announces in the victim's name, as well as it can: right network, right time, a sequence above the victim's."""
+    account, now = devnet.address(victim.name), int(time.time())
+    message = Announcement(account, Digest(secrets.token_bytes(32)), (now + 60) * 1000, now, "127.66.6.6", 6666, 10**9, 1, "XX", 0, 0, True)
+    before = await view_of(devnet, eye, victim)
+    body = sign(message, devnet.network.domain, NodeKey.create())
+    (resolver,) = devnet.layout.of("resolver")[:1]
+    code = await eye.refusal(resolver.endpoint, "/v1/announcements", body)
+    return Forgery(victim.name, code, before, await view_of(devnet, eye, victim))
+
+
+async def view_of(devnet: Devnet, eye: Observer, place: Place) -> ProviderView | None:
+    return (await eye.pool()).get(devnet.address(place.name))
+
+
+async def until_state(devnet: Devnet, eye: Observer, place: Place, state: str, seconds: float) -> ProviderView | None:
+    """The pool's view of a provider once it is in this state; `Untrue` if it does not get there."""
+
+    async def reached() -> bool:
+        view = await view_of(devnet, eye, place)
+        return view is not None and view.state == state
+
+    await wait_for(devnet, f"that {place.name} is {state}", reached, seconds)
+    return await view_of(devnet, eye, place)
+
+
+async def matched(devnet: Devnet, eye: Observer) -> tuple[Address, ...]:
+    """The providers that matchmaking offers a consumer who takes anyone, best first."""
+    key, now = NodeKey.create(), int(time.time())
+    request = SessionRequest(key.address, "", 0, 10**6, 10**24, 0, 0, now, now + REQUEST_LIFE_S)
+    (resolver,) = devnet.layout.of("resolver")[:1]
+    try:
+        answer: Matches = decode(
+            Matches, await eye.client.post(resolver.endpoint, "/v1/matches", sign(request, devnet.network.domain, key))
+        )
+    except PeerError as error:
+        raise Untrue(f"matchmaking does not answer: {error}") from error
+    return tuple(match.provider for match in answer.matches)
+
+
+async def kill_poster(devnet: Devnet, eye: Observer, epoch: int) -> Kill | None:
+    """Watches the epoch's posting window; SIGKILLs whoever has sent `post` while that waits to be mined, and starts it again.
+
+    None if nobody was caught. If the block came first (`mined_before`), another epoch has to serve.
+    """
+    timing, by_account = devnet.network.timing, {devnet.address(place.name): place.name for place in devnet.layout.of("validator")}
+    while time.time() <= timing.post_end(epoch):
+        caught = next((tx for tx in await eye.chain.waiting() if _is_post(tx, devnet) and tx.sender in by_account), None)
+        if caught is not None:
+            name, pid = by_account[caught.sender], devnet.processes.pid_of(by_account[caught.sender])
+            devnet.processes.signal(name, signal.SIGKILL)
+            exit_code = await devnet.processes.ended(name, END_S)
+            mined = await eye.chain.is_mined(caught.hash)
+            started = await devnet.processes.restart(name)
+            return Kill(name, caught.sender, epoch, caught.hash, mined, exit_code, pid, started.pid)
+        await asyncio.sleep(POOL_LOOK_S)
+    return None
+
+
+async def until_posted(devnet: Devnet, eye: Observer, epoch: int, seconds: float) -> None:
+    async def posted() -> bool:
+        return any(log.epoch == epoch for log in await eye.chain.posted())
+
+    await wait_for(devnet, f"that epoch {epoch} is posted", posted, seconds)
+
+
+async def until_roots(devnet: Devnet, eye: Observer, roots: int, seconds: float) -> None:
+    """Returns once that many roots have come to be the active one."""
+
+    async def active() -> bool:
+        _, second = await eye.chain.head()
+        return sum(log.active_at <= second for log in await eye.chain.posted()) >= roots
+
+    await wait_for(devnet, f"that {roots} roots became active", active, seconds)
+
+
+async def fresh_root(devnet: Devnet, eye: Observer) -> None:
+    """Returns once the active root has most of its time before it: another one follows an epoch later."""
+    epoch_length = devnet.network.timing.epoch_length
+
+    async def fresh() -> bool:
+        _, second = await eye.chain.head()
+        since = max((log.active_at for log in await eye.chain.posted() if log.active_at <= second), default=0)
+        return second - since <= epoch_length // 4
+
+    await wait_for(devnet, "that a new root is active", fresh, 3 * epoch_length)
+
+
+async def claim(devnet: Devnet, places: tuple[Place, ...]) -> dict[str, str]:
+    """Every provider claims by `dpn wallet claim`, in parallel; what went wrong by name, empty if all is well."""
+    results = await asyncio.gather(
+        *(dpn("wallet", "claim", "--config", str(devnet.ground.config_of(place)), "--yes", "--json") for place in places)
+    )
+    return {
+        place.name: f"`dpn wallet claim` ended with {result.code}: {(result.err or result.out).strip()[-300:]}"
+        for place, result in zip(places, results, strict=True)
+        if result.code != 0
+    }
+
+
+def foreign_files(devnet: Devnet) -> dict[str, tuple[str, ...]]:
+    """Per running process the files of other nodes that it has open, as the kernel lists them (Linux)."""
+    homes = {place.name: str(devnet.ground.home(place).resolve()) for place in devnet.layout.places}
+    found = {}
+    for name in sorted(devnet.processes.alive()):
+        others = tuple(home + "/" for other, home in homes.items() if other != name)
+        found[name] = tuple(file for file in open_files(devnet.processes.pid_of(name)) if file.startswith(others))
+    return found
+
+
+def open_files(pid: int) -> tuple[str, ...]:
+    """The paths that a process has open; none if it is gone."""
+    paths = []
+    try:
+        descriptors = list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return ()
+    for descriptor in descriptors:
+        try:
+            paths.append(os.readlink(descriptor))  # noqa: PTH115 - the target need not be a path
+        except OSError:
+            continue
+    return tuple(paths)
+
+
+def _is_post(tx: Waiting, devnet: Devnet) -> bool:
+    return tx.to == devnet.network.settlement and tx.data[:4] == selector(POST)
