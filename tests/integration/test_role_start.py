@@ -1,0 +1,70 @@
+"""What an operator gets wrong when starting a role: a sentence and exit code 2 or 3 each, never a trace of the program's insides."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from chain.deploy import deploy
+from chain.devchain.server import DevChain, DevChainConfig
+from chain.rpc import RpcBackend
+from chain.sender import Sender
+from tests.deployments import DEPLOYER, ETHER, MASTER, PROVIDER, RESOLVER, VALIDATOR, parameters
+from tests.processes import config_file, start
+
+HOST = "127.66.3.1"
+KEYS = {"resolver": RESOLVER, "master": MASTER, "validator": VALIDATOR, "provider": PROVIDER}
+
+
+async def refused(role: str, file: Path) -> tuple[int | None, str]:
+    """Exit code and standard error of a role that cannot start."""
+    process = await start("-m", role, "--config", str(file))
+    _, errors = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode, errors.decode()
+
+
+def test_wrong_starts_end_in_sentences(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        balances = {DEPLOYER.address: 100 * ETHER}
+        async with DevChain(DevChainConfig(host="127.0.0.1", port=0, chain_id=31337, balances=balances)) as served:
+            backend = RpcBackend(served.url)
+            network = await deploy(backend, Sender(backend, DEPLOYER, 31337, poll_s=0.1), parameters())
+            await backend.close()
+            with socket.create_server((HOST, 0)) as taken:
+                port = taken.getsockname()[1]
+                for role, key in KEYS.items():
+                    folder = tmp_path / role
+                    folder.mkdir()
+                    file = config_file(folder, key, served.url, network.settlement, HOST, port)
+                    sound = file.read_text()
+                    wrong = {
+                        "a port that is taken": (sound, 2),
+                        "an address of another machine": (sound.replace(HOST, "192.0.2.1"), 2),
+                        "no port": (sound.replace(f"port = {port}", "port = 99999"), 2),
+                        "no URL": (sound.replace(served.url, "nonsense"), 2),
+                        "no keystore": (sound.replace("UTC--", "none--"), 2),
+                        "another contract": (sound.replace(network.settlement, network.token), 3),
+                    }
+                    for mistake, (text, code) in wrong.items():
+                        file.write_text(text)
+                        returned, said = await refused(role, file)
+                        assert returned == code, (role, mistake, said)
+                        assert "Traceback" not in said, (role, mistake, said)
+                        assert f"{role}: " in said, (role, mistake, said)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("setting", ['log_level = "loud"', "poll_s = -1"])
+def test_settings_out_of_range_are_named(tmp_path: Path, setting: str) -> None:
+    async def scenario() -> None:
+        file = config_file(tmp_path, MASTER, "http://127.0.0.1:9", "0x" + "11" * 20, HOST, 7_000)
+        file.write_text(file.read_text() + setting + "\n")
+        returned, said = await refused("master", file)
+        assert returned == 2
+        assert setting.split()[0] in said
+
+    asyncio.run(scenario())

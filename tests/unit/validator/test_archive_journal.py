@@ -1,0 +1,142 @@
+"""What a validator has on disk: first things stay, and for one epoch and round there is one thing it signs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from chain.canonical import encode
+from chain.keys import NodeKey
+from chain.messages import EpochAttestation
+from chain.typed import Domain, digest_of, sign
+from chain.types import ZERO_DIGEST, Address, Digest
+from runtime.database import open_database
+from validator.archive import Archive
+from validator.errors import JournalConflict
+from validator.journal import Journal
+from validator.tables import TABLES
+from wire.agreement import InventoryEntry
+from wire.messages import ActivityProof, Inventory, ProofReceipt
+
+DOMAIN = Domain(31337, Address("0x" + "11" * 20))
+VALIDATOR, OTHER = NodeKey(bytes([1]) * 32), NodeKey(bytes([2]) * 32)
+PROVIDERS = sorted((NodeKey(bytes([n]) * 32) for n in (3, 4, 5)), key=lambda one: one.address)
+HONEST = EpochAttestation(3, 3, 1, *(ZERO_DIGEST,) * 4, 5, 0, *(ZERO_DIGEST,) * 3)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    opened = open_database(tmp_path / "validator.sqlite", TABLES, DOMAIN)
+    yield opened
+    opened.dispose()
+
+
+def proof_of(provider: NodeKey, sequence: int, epoch: int = 3) -> tuple[Digest, bytes, ActivityProof]:
+    message = ActivityProof(provider.address, epoch, sequence, (), (), (), (), ZERO_DIGEST)
+    return digest_of(message, DOMAIN), encode(sign(message, DOMAIN, provider)), message
+
+
+def keep(archive: Archive, provider: NodeKey, sequence: int, *, receipted: bool = True, stranger: bool = False) -> Digest:
+    digest, raw, message = proof_of(provider, sequence)
+    receipt = sign(ProofReceipt(VALIDATOR.address, provider.address, 3, digest, 1), DOMAIN, VALIDATOR) if receipted else None
+    archive.keep_proof(digest, raw, message, receipt, stranger)
+    return digest
+
+
+def test_every_commit_is_written_through(engine: Engine) -> None:
+    with engine.connect() as connection:
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
+
+
+def test_the_newest_receipted_proof_of_each_provider_is_listed(engine: Engine) -> None:
+    archive = Archive(engine)
+    keep(archive, PROVIDERS[1], 2**64 - 1)
+    keep(archive, PROVIDERS[1], 9)
+    keep(archive, PROVIDERS[0], 255)
+    newest = keep(archive, PROVIDERS[0], 256)
+    keep(archive, PROVIDERS[2], 1, receipted=False)
+    entries = archive.newest_proofs(3)
+    assert entries == (
+        InventoryEntry(PROVIDERS[0].address, newest),
+        InventoryEntry(PROVIDERS[1].address, proof_of(PROVIDERS[1], 2**64 - 1)[0]),
+    )
+    assert archive.newest_proofs(4) == ()
+
+
+def test_holdings_count_what_was_receipted(engine: Engine) -> None:
+    archive = Archive(engine)
+    assert archive.holdings(PROVIDERS[0].address, 3).sequence == -1
+    keep(archive, PROVIDERS[0], 7)
+    keep(archive, PROVIDERS[0], 9, receipted=False)
+    keep(archive, PROVIDERS[1], 1, stranger=True)
+    held = archive.holdings(PROVIDERS[0].address, 3)
+    assert (held.sequence, held.size) == (7, len(proof_of(PROVIDERS[0], 7)[1]))
+    assert archive.stranger_bytes(3) == len(proof_of(PROVIDERS[1], 1)[1])
+
+
+def test_a_proof_that_came_from_a_peer_gets_its_receipt_later_and_keeps_it(engine: Engine) -> None:
+    archive = Archive(engine)
+    digest = keep(archive, PROVIDERS[0], 7, receipted=False)
+    assert archive.receipt(digest) is None
+    keep(archive, PROVIDERS[0], 7)
+    first = archive.receipt(digest)
+    _, raw, message = proof_of(PROVIDERS[0], 7)
+    archive.keep_proof(
+        digest, b"other bytes", message, sign(ProofReceipt(VALIDATOR.address, message.provider, 3, digest, 99), DOMAIN, VALIDATOR)
+    )
+    assert archive.receipt(digest) == first
+    assert archive.proof(digest) == raw
+    assert archive.proof_subjects([digest]) == {digest: (PROVIDERS[0].address, 3)}
+
+
+def test_the_first_inventory_of_a_validator_and_epoch_stays(engine: Engine) -> None:
+    archive = Archive(engine)
+    one = sign(Inventory(VALIDATOR.address, 3, 1, ZERO_DIGEST), DOMAIN, VALIDATOR)
+    archive.keep_inventory(one)
+    archive.keep_inventory(sign(Inventory(VALIDATOR.address, 3, 2, ZERO_DIGEST), DOMAIN, VALIDATOR))
+    assert archive.inventories(3) == (one,)
+
+
+def test_a_file_survives_in_pieces(engine: Engine) -> None:
+    archive = Archive(engine)
+    data = bytes(3 * 2**20 + 5)
+    digest = archive.keep_file(data)
+    assert archive.file(digest) == data
+    assert archive.keep_file(data) == digest
+    assert archive.file(ZERO_DIGEST) is None
+
+
+def test_one_attestation_for_an_epoch_and_round_across_restarts(engine: Engine, tmp_path: Path) -> None:
+    Journal(engine, DOMAIN).bind(HONEST)
+    engine.dispose()
+    reopened = open_database(tmp_path / "validator.sqlite", TABLES, DOMAIN)
+    journal = Journal(reopened, DOMAIN)
+    journal.bind(HONEST)
+    with pytest.raises(JournalConflict):
+        journal.bind(replace(HONEST, total_earned=6))
+    assert journal.signed(3, 1) == HONEST
+    journal.bind(replace(HONEST, round=2, total_earned=6))
+    reopened.dispose()
+
+
+def test_a_stored_candidate_stays_until_the_chain_has_another(engine: Engine) -> None:
+    journal = Journal(engine, DOMAIN)
+    assert journal.keep_candidate(HONEST) == HONEST
+    other = replace(HONEST, total_earned=6)
+    assert journal.keep_candidate(other) == HONEST
+    journal.replace_candidate(other)
+    assert journal.candidate(3, 1) == other
+
+
+def test_a_validator_that_signs_two_things_is_seen_to_do_so(engine: Engine) -> None:
+    journal = Journal(engine, DOMAIN)
+    one, two = sign(HONEST, DOMAIN, OTHER), sign(replace(HONEST, total_earned=6), DOMAIN, OTHER)
+    assert journal.keep_attestation(OTHER.address, one)
+    assert not journal.keep_attestation(OTHER.address, one)
+    assert journal.keep_attestation(OTHER.address, two)
+    assert set(journal.attestations_of(3, 1)) == {one, two}
+    assert journal.attestations(3, 1, digest_of(HONEST, DOMAIN)) == {OTHER.address: one}
