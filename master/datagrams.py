@@ -51,7 +51,7 @@ def _drain(bound: socket.socket, responder: Responder, clock: Clock) -> None:
             return
         except OSError:  # about an earlier datagram, such as an unreachable peer; the socket goes on
             continue
-        # The wall clock first: a process held up between the two readings then sees an echo late. The other way round it would see it early.
+        # The wall clock first: a process held up between the two readings then sees an echo late. The other order would see it early.
         wall_ns = time.time_ns()
         now_ns = time.monotonic_ns()
         arrived_ns = now_ns - _waited_ns(control, wall_ns)
