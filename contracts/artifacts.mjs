@@ -12,9 +12,9 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const TARGET = join(ROOT, "chain", "artifacts");
 // What a chain accepts at most (EIP-170), in bytes.
 const SIZE_LIMIT = 24_576;
-const CONTRACTS = ["RewardToken", "Registry", "Vault", "Settlement"];
+const CONTRACTS = ["RewardToken", "Registry", "Vault", "Judge", "Settlement"];
 
-/** The text of one artifact: ABI, creation bytecode and a digest of the runtime bytecode. */
+/** The text of one artifact: ABI, creation bytecode, a digest of the runtime bytecode and where its immutables are. */
 function artifact(name) {
   const path = join(ROOT, "build", "forge-out", `${name}.sol`, `${name}.json`);
   const { abi, bytecode, deployedBytecode } = JSON.parse(readFileSync(path, "utf8"));
@@ -28,8 +28,16 @@ function artifact(name) {
     bytecode: bytecode.object,
     // sha-256, immutables still zero: tells two builds apart, not two deployments.
     deployedBytecodeSha256: createHash("sha256").update(runtime).digest("hex"),
+    // First bytes of the 32-byte words that hold immutables: with these zeroed, the code on a chain has that digest.
+    immutables: immutables(deployedBytecode.immutableReferences),
   };
   return JSON.stringify(content, null, 1) + "\n";
+}
+
+function immutables(references) {
+  const places = Object.values(references ?? {}).flat();
+  if (places.some((place) => place.length !== 32)) throw new Error("an immutable is not one word");
+  return places.map((place) => place.start).sort((a, b) => a - b);
 }
 
 const check = process.argv.includes("--check");

@@ -1,7 +1,7 @@
 // Writes the golden vectors that pytest and forge both read, from implementations that are not ours:
 // trees by @openzeppelin/merkle-tree, typed data by Foundry's cast.
 //
-//   node contracts/vectors.mjs           write tests/vectors/merkle.json and typed_attestation.json
+//   node contracts/vectors.mjs           write merkle.json, multiproof.json and typed_attestation.json to tests/vectors
 //   node contracts/vectors.mjs --check   write nothing; end with 1 if a committed file differs
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -57,6 +57,59 @@ function merkle() {
     return tree(name, Array.from({ length: size }, (_, index) => leaf(name, index)));
   });
   trees.push(tree("extremes", EXTREMES));
+  return { types: LEAF_TYPES, trees };
+}
+
+/** A leaf that a network can pay: small amounts, so that the sum of a tree stays within an epoch's budget. */
+function payable(tree, index) {
+  const label = `${tree}/${index}`;
+  return [
+    hex(`${label}/account`, 20),
+    1n + number(`${label}/earned`, 5n * 10n ** 18n),
+    number(`${label}/spent`, 2n ** 96n),
+    number(`${label}/points`, 2n ** 64n),
+    number(`${label}/reputation`, 1_000_001n),
+  ].map(String);
+}
+
+const word = (value, bytes) => BigInt(value).toString(16).padStart(2 * bytes, "0");
+
+/** Leaves as `claimPacked` takes them: account, earned, spent, points, reputation, eight zero bytes. */
+function packed(values) {
+  const one = ([account, earned, spent, points, reputation]) =>
+    account.slice(2) + word(earned, 12) + word(spent, 12) + word(points, 8) + word(reputation, 4) + word(0, 8);
+  return "0x" + values.map(one).join("");
+}
+
+/** One bit per hashing, the most significant of the first byte first. */
+function packedSteps(flags) {
+  const bytes = new Uint8Array(Math.ceil(flags.length / 8));
+  flags.forEach((flag, i) => {
+    if (flag) bytes[i >> 3] |= 128 >> (i & 7);
+  });
+  return "0x" + Buffer.from(bytes).toString("hex");
+}
+
+/** One proof for several leaves of a tree, as the library takes them and as `claimPacked` does. */
+function together(built, indices) {
+  const { leaves, proof, proofFlags } = built.getMultiProof(indices);
+  const accounts = leaves.map(([account]) => account);
+  return { accounts, proof, flags: proofFlags, packed: packed(leaves), steps: packedSteps(proofFlags) };
+}
+
+function multiproof() {
+  const trees = [1, 2, 7, 16, 60].map((size) => {
+    const name = `${size} payable leaves`;
+    const values = Array.from({ length: size }, (_, index) => payable(name, index));
+    const built = StandardMerkleTree.of(values, LEAF_TYPES);
+    const every = (step) => values.map((_, index) => index).filter((index) => index % step === 0);
+    const all = [[size - 1], every(3), every(2), every(1)].map(String);
+    const subsets = [...new Set(all)].map((subset) => subset.split(",").map(Number));
+    const leaves = values.map((value) =>
+      Object.fromEntries(LEAF_FIELDS.map((field, i) => [field, value[i]])),
+    );
+    return { name, root: built.root, leaves, cases: subsets.map((subset) => together(built, subset)) };
+  });
   return { types: LEAF_TYPES, trees };
 }
 
@@ -150,7 +203,8 @@ function typedAttestation() {
 
 const check = process.argv.includes("--check");
 const differing = [];
-for (const [name, content] of [["merkle", merkle()], ["typed_attestation", typedAttestation()]]) {
+const vectors = { merkle: merkle(), multiproof: multiproof(), typed_attestation: typedAttestation() };
+for (const [name, content] of Object.entries(vectors)) {
   const path = join(TARGET, `${name}.json`);
   const text = JSON.stringify(content, null, 1) + "\n";
   if (!check) writeFileSync(path, text);
@@ -163,4 +217,4 @@ if (differing.length > 0) {
   );
   process.exit(1);
 }
-console.log(check ? "vectors: as committed" : "vectors: 2 written");
+console.log(check ? "vectors: as committed" : "vectors: 3 written");
