@@ -7,7 +7,9 @@ interface Vm {
     /// @dev Unlike `block.timestamp`, which the compiler takes for constant, this sees each `warp`.
     function getBlockTimestamp() external view returns (uint256);
     function chainId(uint256 id) external;
+    function deal(address account, uint256 balance) external;
     function etch(address target, bytes calldata code) external;
+    function load(address target, bytes32 slot) external view returns (bytes32 word);
     function prank(address sender) external;
     function assume(bool condition) external pure;
     function expectRevert() external;
@@ -18,6 +20,11 @@ interface Vm {
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function getNonce(address account) external view returns (uint64);
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
+    function envOr(string calldata name, string calldata otherwise)
+        external
+        view
+        returns (string memory);
+    function getCode(string calldata artifact) external view returns (bytes memory);
     function readFile(string calldata path) external view returns (string memory);
     function parseJsonUint(string calldata json, string calldata key)
         external
@@ -45,6 +52,11 @@ interface Vm {
         returns (bytes32[] memory);
     function keyExistsJson(string calldata json, string calldata key) external view returns (bool);
     function toString(uint256 value) external pure returns (string memory);
+    function snapshotGasLastCall(string calldata group, string calldata name)
+        external
+        returns (uint256 gasUsed);
+    function snapshotState() external returns (uint256 id);
+    function revertToState(uint256 id) external returns (bool done);
     function recordLogs() external;
     function getRecordedLogs() external returns (Log[] memory);
 
@@ -54,6 +66,7 @@ interface Vm {
     function assertEq(bytes32 a, bytes32 b) external pure;
     function assertEq(bytes32 a, bytes32 b, string calldata what) external pure;
     function assertEq(bool a, bool b) external pure;
+    function assertEq(bool a, bool b, string calldata what) external pure;
     function assertEq(string calldata a, string calldata b) external pure;
     function assertTrue(bool condition) external pure;
     function assertTrue(bool condition, string calldata what) external pure;

@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Registry} from "../src/Registry.sol";
+import {IJudge} from "../src/interfaces/IJudge.sol";
 import {RewardToken} from "../src/RewardToken.sol";
-import {Settlement} from "../src/Settlement.sol";
-import {Vault} from "../src/Vault.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {ISettlement} from "../src/interfaces/ISettlement.sol";
 import {IVault} from "../src/interfaces/IVault.sol";
-import {Base} from "./Base.sol";
+import {Artifacts} from "./Artifacts.sol";
 import {Trees} from "./Trees.sol";
 
 /// @dev A deployed network of four bonded validators with the default windows, and the honest way to do
 /// each thing on it.
-abstract contract Network is Base {
+abstract contract Network is Artifacts {
     using Trees for ISettlement.Leaf[];
 
     uint256 internal constant START = 1_700_000_000;
@@ -23,7 +21,10 @@ abstract contract Network is Base {
     uint96 internal constant MIN_TOTAL = 240 ether;
     uint96 internal constant PROVIDER_BOND = 10 ether;
     uint64 internal constant BOND_DELAY = 21 days;
+    uint64 internal constant UNBOND_DELAY = 21 days;
     uint96 internal constant RATE = 1000 ether;
+    uint96 internal constant MIN_DEPOSIT = 1 ether;
+    uint64 internal constant EXIT_DELAY = 30 days;
     bytes internal constant RULES = '{"version":1}';
 
     uint64 internal constant L = 24 hours;
@@ -36,11 +37,14 @@ abstract contract Network is Base {
 
     address internal constant TREASURY = address(0x7EA5);
     address internal constant STRANGER = address(0x57A6);
+    address internal constant GUARDIAN = address(0x6A4D);
+    address internal constant DEAD = address(0xdEaD);
 
     RewardToken internal token;
-    Registry internal registry;
-    Vault internal vault;
-    Settlement internal settlement;
+    IRegistry internal registry;
+    IVault internal vault;
+    IJudge internal judge;
+    ISettlement internal settlement;
     uint256[] internal keys;
     address[] internal accounts;
     address internal resolver;
@@ -48,22 +52,46 @@ abstract contract Network is Base {
 
     function setUp() public virtual {
         vm.warp(START);
-        token = new RewardToken("DPN Reward", "DPN", SUPPLY);
-        for (uint256 i; i < VALIDATORS; ++i) {
-            keys.push(uint256(keccak256(abi.encode("validator", i))));
-            accounts.push(vm.addr(keys[i]));
+        token = newRewardToken("DPN Reward", "DPN", SUPPLY);
+        for (uint256 i; i < validatorCount(); ++i) {
+            _addValidator(uint256(keccak256(abi.encode("validator", i))));
         }
         resolver = address(0x4E50);
         master = address(0x3A57);
-        address predicted = predictedSettlement(2);
-        registry = new Registry(registryConfig(predicted), listings(), RULES);
-        vault = new Vault(vaultConfig(predicted));
-        settlement = new Settlement(settlementConfig());
+        address predicted = predictedSettlement(3);
+        registry = newRegistry(registryConfig(predicted), listings(), RULES);
+        vault = newVault(vaultConfig(predicted));
+        judge = newJudge(predicted);
+        settlement = newSettlement(settlementConfig());
         token.approve(address(registry), type(uint256).max);
         token.approve(address(vault), type(uint256).max);
     }
 
+    /// @dev Keeps `keys` and `accounts` by ascending address, as the registry keeps validators.
+    function _addValidator(uint256 key) private {
+        address account = vm.addr(key);
+        keys.push(key);
+        accounts.push(account);
+        for (uint256 i = accounts.length - 1; i > 0 && accounts[i - 1] > account; --i) {
+            (accounts[i], accounts[i - 1]) = (accounts[i - 1], account);
+            (keys[i], keys[i - 1]) = (keys[i - 1], key);
+        }
+    }
+
     // Parts of the deployment, for tests that change one thing
+
+    function validatorCount() internal view virtual returns (uint256) {
+        return VALIDATORS;
+    }
+
+    /// @dev Of the validator with this position.
+    function maxStake(uint256) internal view virtual returns (uint96) {
+        return MAX_STAKE;
+    }
+
+    function minTotal() internal view virtual returns (uint96) {
+        return MIN_TOTAL;
+    }
 
     /// @dev The address of the contract this one creates after `others` more.
     function predictedSettlement(uint256 others) internal view returns (address) {
@@ -76,19 +104,24 @@ abstract contract Network is Base {
         virtual
         returns (IRegistry.Config memory)
     {
-        return IRegistry.Config(address(token), settlement_, MIN_TOTAL, PROVIDER_BOND, BOND_DELAY);
+        return IRegistry.Config(
+            address(token), settlement_, minTotal(), PROVIDER_BOND, BOND_DELAY, UNBOND_DELAY
+        );
     }
 
     function vaultConfig(address settlement_) internal view returns (IVault.Config memory) {
-        return IVault.Config(address(token), settlement_, RATE);
+        return IVault.Config(address(token), settlement_, RATE, MIN_DEPOSIT, EXIT_DELAY);
     }
 
     function settlementConfig() internal view virtual returns (ISettlement.Config memory) {
         return ISettlement.Config({
             registry: address(registry),
             vault: address(vault),
+            judge: address(judge),
             token: address(token),
             treasury: TREASURY,
+            guardian: GUARDIAN,
+            tokenCodeHash: address(token).codehash,
             genesis: uint64(GENESIS),
             epochLength: L,
             slotsPerEpoch: 144,
@@ -101,19 +134,43 @@ abstract contract Network is Base {
     }
 
     function listings() internal view returns (IRegistry.Listing[] memory list) {
-        list = new IRegistry.Listing[](VALIDATORS + 2);
-        for (uint256 i; i < VALIDATORS; ++i) {
-            list[i] = IRegistry.Listing(accounts[i], IRegistry.Role.Validator, MAX_STAKE, "v");
+        uint256 count = validatorCount();
+        list = new IRegistry.Listing[](count + 2);
+        for (uint256 i; i < count; ++i) {
+            list[i] = IRegistry.Listing(accounts[i], IRegistry.Role.Validator, maxStake(i), "v");
         }
-        list[VALIDATORS] = IRegistry.Listing(resolver, IRegistry.Role.Resolver, 5 ether, "r");
-        list[VALIDATORS + 1] = IRegistry.Listing(master, IRegistry.Role.Master, 7 ether, "m");
+        list[count] = IRegistry.Listing(resolver, IRegistry.Role.Resolver, 5 ether, "r");
+        list[count + 1] = IRegistry.Listing(master, IRegistry.Role.Master, 7 ether, "m");
+    }
+
+    // What the settlement contract keeps for itself
+
+    /// @dev The copies of the roster's address and of the vault's sums, from the slots they are in.
+    function copiesOf(ISettlement made)
+        internal
+        view
+        returns (address roster, uint256 funded, uint256 deposits)
+    {
+        uint256 word = uint256(vm.load(address(made), bytes32(uint256(9))));
+        (roster, deposits) = (address(uint160(word)), word >> 160);
+        funded = uint96(uint256(vm.load(address(made), bytes32(uint256(10)))));
+    }
+
+    /// @dev What it keeps is what their owners have, and these are the vault's sums.
+    function expectCopies(ISettlement made, uint256 funded, uint256 deposits) internal view {
+        (address roster, uint256 funded_, uint256 deposits_) = copiesOf(made);
+        vm.assertEq(roster, made.registry().roster());
+        vm.assertEq(funded_, funded);
+        vm.assertEq(funded, made.vault().funded());
+        vm.assertEq(deposits_, deposits);
+        vm.assertEq(deposits, made.vault().deposits());
     }
 
     // Honest steps
 
     function bondAll() internal {
-        for (uint256 i; i < VALIDATORS; ++i) {
-            registry.bond(accounts[i], MAX_STAKE);
+        for (uint256 i; i < accounts.length; ++i) {
+            registry.bond(accounts[i], maxStake(i));
         }
     }
 
@@ -139,7 +196,9 @@ abstract contract Network is Base {
             through: through,
             round: (vm.getBlockTimestamp() - end(epoch) - INTAKE) / ROUND,
             parentRoot: parent.root,
-            parentStateDigest: parent.stateDigest,
+            parentStateDigest: parent.root == 0
+                ? bytes32(0)
+                : keccak256(abi.encode("state", parent.root)),
             stateDigest: keccak256(abi.encode("state", root)),
             root: root,
             totalEarned: totalEarned,
@@ -159,16 +218,10 @@ abstract contract Network is Base {
 
     /// @dev Signatures of the validators in `bitmap`, by ascending address.
     function sign(bytes32 digest, uint256 bitmap) internal view returns (bytes memory signatures) {
-        address last;
-        while (true) {
-            uint256 next = type(uint256).max;
-            for (uint256 i; i < keys.length; ++i) {
-                if (bitmap >> i & 1 == 0 || accounts[i] <= last) continue;
-                if (next == type(uint256).max || accounts[i] < accounts[next]) next = i;
+        for (uint256 i; i < keys.length; ++i) {
+            if (bitmap >> i & 1 == 1) {
+                signatures = bytes.concat(signatures, signOne(digest, keys[i]));
             }
-            if (next == type(uint256).max) return signatures;
-            last = accounts[next];
-            signatures = bytes.concat(signatures, signOne(digest, keys[next]));
         }
     }
 
@@ -191,14 +244,23 @@ abstract contract Network is Base {
         settlement.post(said, quorum(said));
     }
 
-    /// @dev Posts the root of `leaves` as that of `epoch` and waits until it is active.
-    function publish(uint256 epoch, ISettlement.Leaf[] memory leaves) internal {
-        uint256 total;
+    /// @dev Posts the root of `leaves`, with their sums, as that of `epoch`: pending.
+    function publishPending(uint256 epoch, ISettlement.Leaf[] memory leaves) internal {
+        uint256 earned;
+        uint256 spent;
         for (uint256 i; i < leaves.length; ++i) {
-            total += leaves[i].earned;
+            earned += leaves[i].earned;
+            spent += leaves[i].spent;
         }
         warpToPosting(epoch);
-        proposeAndPost(attestation(epoch, leaves.root(), total));
+        ISettlement.EpochAttestation memory said = attestation(epoch, leaves.root(), earned);
+        said.totalSpent = spent;
+        proposeAndPost(said);
+    }
+
+    /// @dev Posts the root of `leaves` as that of `epoch` and waits until it is active.
+    function publish(uint256 epoch, ISettlement.Leaf[] memory leaves) internal {
+        publishPending(epoch, leaves);
         vm.warp(vm.getBlockTimestamp() + CHALLENGE);
     }
 

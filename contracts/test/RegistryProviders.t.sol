@@ -2,7 +2,8 @@
 pragma solidity 0.8.37;
 
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
-import {Network} from "./Network.sol";
+import {ISettlement} from "../src/interfaces/ISettlement.sol";
+import {Bundles} from "./Bundles.sol";
 
 /// register
 /// ├── registered already: AlreadyRegistered
@@ -10,10 +11,12 @@ import {Network} from "./Network.sol";
 /// ├── recipient not the current one, which is no longer the caller: NotRecipient
 /// ├── for the first time
 /// │   ├── referrer the caller itself, never registered or not registered any more: ReferrerNotRegistered
-/// │   └── otherwise: bond taken, recipient and referrer stored, event
+/// │   └── otherwise: bond taken, referrer stored, event; a new recipient told to the settlement contract
 /// └── again
 ///     ├── another referrer than the first: ReferrerFixed, also if the first was none
 ///     ├── while a bond waits: that bond is used, no tokens move
+///     ├── while less waits than is asked for now: the difference is taken
+///     ├── while more waits than is asked for now: it stays bonded whole
 ///     └── after the bond was withdrawn: a new bond is taken
 /// unregister
 /// ├── not registered: NotRegistered
@@ -22,12 +25,8 @@ import {Network} from "./Network.sol";
 /// ├── registered, never registered or withdrawn already: NoBondWaiting
 /// ├── too early: BondLocked
 /// └── otherwise: paid to the recipient
-/// setRecipient
-/// ├── recipient zero: ZeroAddress
-/// ├── caller not the current recipient: NotRecipient, even the account itself once it gave it away
-/// └── otherwise: stored, event; registered or not
 /// any sequence of these: bonds held equal bonds owed (fuzz)
-contract RegistryProvidersTest is Network {
+contract RegistryProvidersTest is Bundles {
     address private constant ALICE = address(0xA11CE);
     address private constant BOB = address(0xB0B);
     address private constant COLD = address(0xC01D);
@@ -41,13 +40,13 @@ contract RegistryProvidersTest is Network {
     function test_register() external {
         register(ALICE, ALICE, address(0));
         vm.expectEmit(address(registry));
-        emit IRegistry.RecipientSet(BOB, COLD);
-        vm.expectEmit(address(registry));
         emit IRegistry.ProviderRegistered(BOB, COLD, ALICE, PROVIDER_BOND);
+        vm.expectEmit(address(settlement));
+        emit ISettlement.RecipientSet(BOB, COLD);
         register(BOB, COLD, ALICE);
 
         expectProvider(BOB, true, PROVIDER_BOND, ALICE, 0);
-        vm.assertEq(registry.recipientOf(BOB), COLD);
+        vm.assertEq(settlement.recipientOf(BOB), COLD);
         vm.assertEq(token.balanceOf(address(registry)), 2 * PROVIDER_BOND);
     }
 
@@ -79,7 +78,23 @@ contract RegistryProvidersTest is Network {
         vm.expectRevert(abi.encodeWithSelector(IRegistry.NotRecipient.selector, ALICE, COLD, ALICE));
         register(ALICE, ALICE, address(0));
         register(ALICE, COLD, address(0));
-        vm.assertEq(registry.recipientOf(ALICE), COLD);
+        vm.assertEq(settlement.recipientOf(ALICE), COLD);
+        // Nor can its owner through it: only where the pay goes already.
+        vm.prank(ALICE);
+        registry.unregister();
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.NotRecipient.selector, ALICE, COLD, ALICE));
+        register(ALICE, BOB, address(0));
+    }
+
+    /// A recipient that was set before registers with the account, and stays.
+    function test_register_keepsRecipient() external {
+        vm.prank(ALICE);
+        settlement.setRecipient(ALICE, COLD);
+        vm.recordLogs();
+        register(ALICE, COLD, address(0));
+        // ProviderRegistered and the token's Transfer, nothing of the settlement contract.
+        vm.assertEq(vm.getRecordedLogs().length, 2);
+        vm.assertEq(settlement.recipientOf(ALICE), COLD);
     }
 
     /// No cycles: a referrer is named once, before anybody can have named the provider.
@@ -123,6 +138,46 @@ contract RegistryProvidersTest is Network {
         vm.assertEq(token.balanceOf(ALICE), balance);
     }
 
+    function test_register_bondRaised() external {
+        bondAll();
+        register(ALICE, ALICE, address(0));
+        register(BOB, BOB, address(0));
+        vm.prank(ALICE);
+        registry.unregister();
+        uint256 balance = token.balanceOf(ALICE);
+        askFor(PROVIDER_BOND + 3);
+        expectProvider(BOB, true, PROVIDER_BOND, address(0), 0);
+
+        vm.expectEmit(address(registry));
+        emit IRegistry.ProviderRegistered(ALICE, ALICE, address(0), PROVIDER_BOND + 3);
+        register(ALICE, ALICE, address(0));
+        vm.assertEq(token.balanceOf(ALICE), balance - 3);
+        expectProvider(ALICE, true, PROVIDER_BOND + 3, address(0), 0);
+    }
+
+    function test_register_bondLowered() external {
+        bondAll();
+        register(ALICE, ALICE, address(0));
+        vm.prank(ALICE);
+        registry.unregister();
+        uint256 balance = token.balanceOf(ALICE);
+        askFor(PROVIDER_BOND - 3);
+        vm.expectEmit(address(registry));
+        emit IRegistry.ProviderRegistered(ALICE, ALICE, address(0), PROVIDER_BOND);
+        register(ALICE, ALICE, address(0));
+        register(BOB, BOB, address(0));
+        vm.assertEq(token.balanceOf(ALICE), balance);
+        expectProvider(ALICE, true, PROVIDER_BOND, address(0), 0);
+        expectProvider(BOB, true, PROVIDER_BOND - 3, address(0), 0);
+
+        vm.prank(ALICE);
+        registry.unregister();
+        vm.warp(START + BOND_DELAY);
+        vm.prank(ALICE);
+        registry.withdrawBond();
+        vm.assertEq(token.balanceOf(ALICE), balance + PROVIDER_BOND);
+    }
+
     function test_unregister() external {
         vm.expectRevert(abi.encodeWithSelector(IRegistry.NotRegistered.selector, ALICE));
         vm.prank(ALICE);
@@ -160,45 +215,6 @@ contract RegistryProvidersTest is Network {
         expectNoBond(ALICE);
     }
 
-    function test_setRecipient() external {
-        vm.assertEq(registry.recipientOf(ALICE), ALICE);
-        vm.expectRevert(abi.encodeWithSelector(IRegistry.NotRecipient.selector, ALICE, ALICE, BOB));
-        vm.prank(BOB);
-        registry.setRecipient(ALICE, BOB);
-        vm.expectRevert(IRegistry.ZeroAddress.selector);
-        vm.prank(ALICE);
-        registry.setRecipient(ALICE, address(0));
-
-        vm.expectEmit(address(registry));
-        emit IRegistry.RecipientSet(ALICE, COLD);
-        vm.prank(ALICE);
-        registry.setRecipient(ALICE, COLD);
-        vm.assertEq(registry.recipientOf(ALICE), COLD);
-
-        vm.expectRevert(abi.encodeWithSelector(IRegistry.NotRecipient.selector, ALICE, COLD, ALICE));
-        vm.prank(ALICE);
-        registry.setRecipient(ALICE, ALICE);
-        vm.prank(COLD);
-        registry.setRecipient(ALICE, BOB);
-        vm.assertEq(registry.recipientOf(ALICE), BOB);
-    }
-
-    function testFuzz_setRecipient(address account, address caller, address first, address second)
-        external
-    {
-        vm.assume(first != address(0) && second != address(0) && account != address(0));
-        vm.prank(account);
-        registry.setRecipient(account, first);
-        if (caller != first) {
-            vm.expectRevert(
-                abi.encodeWithSelector(IRegistry.NotRecipient.selector, account, first, caller)
-            );
-        }
-        vm.prank(caller);
-        registry.setRecipient(account, second);
-        vm.assertEq(registry.recipientOf(account), caller == first ? second : first);
-    }
-
     /// Whatever a provider does in whatever order, its bond is never lost, doubled or early.
     function testFuzz_sequence(uint8[24] memory steps) external {
         uint256 start = token.balanceOf(ALICE);
@@ -227,6 +243,12 @@ contract RegistryProvidersTest is Network {
             vm.assertEq(token.balanceOf(ALICE), start - held);
             vm.assertEq(token.balanceOf(address(registry)), held);
         }
+    }
+
+    function askFor(uint96 bond) private {
+        IRegistry.Changes memory changes = nothing();
+        changes.providerBond = bond;
+        carry(changes);
     }
 
     function endow(address account) private {

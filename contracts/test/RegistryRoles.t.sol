@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Registry} from "../src/Registry.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
+import {Roster} from "../src/libraries/Roster.sol";
 import {Log} from "./Base.sol";
 import {Network} from "./Network.sol";
 
@@ -15,23 +15,17 @@ import {Network} from "./Network.sol";
 /// ├── an endpoint above 256 bytes: EndpointTooLong
 /// ├── no validator: NoValidators
 /// ├── minTotal below 1/2 or above 2/3 of the listed maximum: MinTotalOutOfBounds (fuzz)
-/// └── otherwise: lists as given, an event for each, the rules whole in an event and their digest kept
-/// bond
-/// ├── not listed: NotListed
-/// ├── amount zero: ZeroAmount
-/// ├── not quiet: NotQuiet
-/// ├── above the listed maximum: AboveMaxStake
-/// └── otherwise: stake and, for a validator only, the total grow; from anyone's tokens (fuzz)
+/// └── otherwise: validators by ascending address however they are given (fuzz), the others as given, an
+///     event for each, one for the parameters, one with the rules whole, and a roster without stake
 /// setEndpoint
 /// ├── caller not listed: NotListed
 /// ├── above 256 bytes: EndpointTooLong
 /// └── otherwise: stored, event
-/// weigh
-/// ├── a stranger, another role or a validator without stake: NotAValidator
-/// └── otherwise: bitmap, signed and total (fuzz)
 /// draw
 /// ├── no stake: zero
-/// └── otherwise: the n-th with stake, in listing order (fuzz)
+/// └── otherwise: the n-th with stake, by ascending address (fuzz)
+/// roster
+/// └── rules, minTotal, total and a seat for each validator (fuzz); an old one never changes
 /// listingOf
 /// └── not listed: NotListed
 contract RegistryRolesTest is Network {
@@ -53,23 +47,76 @@ contract RegistryRolesTest is Network {
         vm.assertEq(registry.listed(IRegistry.Role.Validator).length, VALIDATORS);
         vm.assertEq(registry.rulesDigest(), keccak256(RULES));
         vm.assertEq(registry.minTotal(), MIN_TOTAL);
+        vm.assertEq(registry.totalStake(), 0);
         vm.assertEq(registry.providerBond(), PROVIDER_BOND);
         vm.assertEq(registry.bondDelay(), BOND_DELAY);
+        vm.assertEq(registry.unbondDelay(), UNBOND_DELAY);
+        vm.assertEq(registry.bundleNonce(), 0);
+        vm.assertEq(registry.unslashed(), 0);
         vm.assertEq(address(registry.token()), address(token));
         vm.assertEq(address(registry.settlement()), address(settlement));
     }
 
+    function testFuzz_constructor_sorts(uint160[12] memory given) external {
+        IRegistry.Listing[] memory list = new IRegistry.Listing[](24);
+        uint256 count;
+        for (uint256 i; i < 12; ++i) {
+            if (given[i] == 0 || contains(list, count, address(given[i]))) continue;
+            list[count++] =
+                IRegistry.Listing(address(given[i]), IRegistry.Role.Validator, uint96(1 + i), "");
+            // Close to it, so that one more or less decides about the order.
+            address next = address(given[i] ^ 1);
+            if (next == address(0) || contains(list, count, next)) continue;
+            list[count++] = IRegistry.Listing(next, IRegistry.Role.Master, 1, "");
+        }
+        vm.assume(count != 0);
+        assembly ("memory-safe") {
+            mstore(list, count)
+        }
+        IRegistry.Config memory config = registryConfig(STRANGER);
+        (config.minTotal, count) = (0, 0);
+        for (uint256 i; i < list.length; ++i) {
+            if (list[i].role == IRegistry.Role.Master) continue;
+            config.minTotal += list[i].maxStake;
+            ++count;
+        }
+        vm.assume(config.minTotal > 1);
+        config.minTotal = (config.minTotal + 1) / 2;
+        IRegistry sorted = newRegistry(config, list, RULES);
+
+        IRegistry.Member[] memory members = sorted.listed(IRegistry.Role.Validator);
+        (address[] memory all,) = sorted.validators();
+        vm.assertEq(members.length, count);
+        vm.assertEq(all.length, count);
+        for (uint256 i; i < count; ++i) {
+            if (i > 0) vm.assertTrue(all[i] > all[i - 1]);
+            vm.assertEq(members[i].account, all[i]);
+            vm.assertTrue(contains(list, list.length, all[i]));
+        }
+        // The other roles stand as they were given.
+        members = sorted.listed(IRegistry.Role.Master);
+        uint256 place;
+        for (uint256 i; i < list.length; ++i) {
+            if (list[i].role == IRegistry.Role.Validator) continue;
+            vm.assertEq(members[place++].account, list[i].account);
+        }
+        vm.assertEq(members.length, place);
+    }
+
     function test_constructor_events() external {
         vm.recordLogs();
-        new Registry(registryConfig(STRANGER), listings(), RULES);
+        newRegistry(registryConfig(STRANGER), listings(), RULES);
         Log[] memory logs = vm.getRecordedLogs();
-        vm.assertEq(logs.length, VALIDATORS + 3);
+        vm.assertEq(logs.length, VALIDATORS + 4);
         Log memory entry = logs[VALIDATORS + 1];
         vm.assertEq(entry.topics[0], IRegistry.Listed.selector);
         vm.assertEq(entry.topics[1], bytes32(uint256(uint160(master))));
         vm.assertEq(uint256(entry.topics[2]), uint256(IRegistry.Role.Master));
         vm.assertEq(keccak256(entry.data), keccak256(abi.encode(uint256(7 ether), "m")));
         entry = logs[VALIDATORS + 2];
+        vm.assertEq(entry.topics[0], IRegistry.ParametersSet.selector);
+        vm.assertEq(keccak256(entry.data), keccak256(abi.encode(MIN_TOTAL, PROVIDER_BOND)));
+        entry = logs[VALIDATORS + 3];
         vm.assertEq(entry.topics[0], IRegistry.RulesSet.selector);
         vm.assertEq(entry.topics[1], keccak256(RULES));
         vm.assertEq(keccak256(entry.data), keccak256(abi.encode(RULES)));
@@ -78,11 +125,11 @@ contract RegistryRolesTest is Network {
     function test_constructor_zeroAddress() external {
         IRegistry.Config memory config = registryConfig(address(0));
         vm.expectRevert(IRegistry.ZeroAddress.selector);
-        new Registry(config, listings(), RULES);
+        newRegistry(config, listings(), RULES);
         config = registryConfig(STRANGER);
         config.token = address(0);
         vm.expectRevert(IRegistry.ZeroAddress.selector);
-        new Registry(config, listings(), RULES);
+        newRegistry(config, listings(), RULES);
         refused(0, address(0), 1, IRegistry.ZeroAddress.selector);
     }
 
@@ -90,39 +137,43 @@ contract RegistryRolesTest is Network {
         IRegistry.Config memory config = registryConfig(STRANGER);
         config.providerBond = 0;
         vm.expectRevert(IRegistry.ZeroAmount.selector);
-        new Registry(config, listings(), RULES);
+        newRegistry(config, listings(), RULES);
         refused(VALIDATORS, resolver, 0, IRegistry.ZeroAmount.selector);
     }
 
     function test_constructor_noRules() external {
         vm.expectRevert(IRegistry.NoRules.selector);
-        new Registry(registryConfig(STRANGER), listings(), "");
+        newRegistry(registryConfig(STRANGER), listings(), "");
     }
 
     function test_constructor_alreadyListed() external {
         IRegistry.Listing[] memory list = listings();
         list[VALIDATORS].account = accounts[1];
         vm.expectRevert(abi.encodeWithSelector(IRegistry.AlreadyListed.selector, accounts[1]));
-        new Registry(registryConfig(STRANGER), list, RULES);
+        newRegistry(registryConfig(STRANGER), list, RULES);
+        list = listings();
+        list[2].account = accounts[1];
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.AlreadyListed.selector, accounts[1]));
+        newRegistry(registryConfig(STRANGER), list, RULES);
     }
 
     function test_constructor_listFull() external {
         IRegistry.Config memory config = registryConfig(STRANGER);
         config.minTotal = 20;
-        new Registry(config, many(32), RULES);
+        newRegistry(config, many(32), RULES);
         vm.expectRevert(
             abi.encodeWithSelector(IRegistry.ListFull.selector, IRegistry.Role.Validator, 32)
         );
-        new Registry(config, many(33), RULES);
+        newRegistry(config, many(33), RULES);
     }
 
     function test_constructor_endpointTooLong() external {
         IRegistry.Listing[] memory list = listings();
         list[0].endpoint = string(new bytes(256));
-        new Registry(registryConfig(STRANGER), list, RULES);
+        newRegistry(registryConfig(STRANGER), list, RULES);
         list[0].endpoint = string(new bytes(257));
         vm.expectRevert(abi.encodeWithSelector(IRegistry.EndpointTooLong.selector, 257, 256));
-        new Registry(registryConfig(STRANGER), list, RULES);
+        newRegistry(registryConfig(STRANGER), list, RULES);
     }
 
     function test_constructor_noValidators() external {
@@ -131,86 +182,42 @@ contract RegistryRolesTest is Network {
         IRegistry.Config memory config = registryConfig(STRANGER);
         config.minTotal = 0;
         vm.expectRevert(IRegistry.NoValidators.selector);
-        new Registry(config, list, RULES);
+        newRegistry(config, list, RULES);
     }
 
-    function testFuzz_constructor_minTotal(uint96 minTotal, uint96 maxStake) external {
-        maxStake = uint96(bound(maxStake, 1, type(uint96).max));
+    function testFuzz_constructor_minTotal(uint96 least, uint96 most) external {
+        most = uint96(bound(most, 1, type(uint96).max));
         // Mostly close to the bounds.
-        if (minTotal % 8 != 0) {
-            minTotal = uint96(bound(minTotal, uint256(maxStake) / 3, maxStake));
+        if (least % 8 != 0) {
+            least = uint96(bound(least, uint256(most) / 3, most));
         }
         IRegistry.Listing[] memory list = new IRegistry.Listing[](2);
-        list[0] = IRegistry.Listing(accounts[0], IRegistry.Role.Validator, maxStake, "");
+        list[0] = IRegistry.Listing(accounts[0], IRegistry.Role.Validator, most, "");
         list[1] = IRegistry.Listing(master, IRegistry.Role.Master, 7 ether, "");
         IRegistry.Config memory config = registryConfig(STRANGER);
-        config.minTotal = minTotal;
-        bool fits =
-            2 * uint256(minTotal) >= maxStake && 3 * uint256(minTotal) <= 2 * uint256(maxStake);
+        config.minTotal = least;
+        bool fits = 2 * uint256(least) >= most && 3 * uint256(least) <= 2 * uint256(most);
         if (!fits) {
             vm.expectRevert(
-                abi.encodeWithSelector(IRegistry.MinTotalOutOfBounds.selector, minTotal, maxStake)
+                abi.encodeWithSelector(IRegistry.MinTotalOutOfBounds.selector, least, most)
             );
         }
-        new Registry(config, list, RULES);
+        newRegistry(config, list, RULES);
     }
 
     /// Both bounds are allowed themselves.
     function test_constructor_minTotalAtTheEdges() external {
         IRegistry.Config memory config = registryConfig(STRANGER);
         IRegistry.Listing[] memory list = many(6);
-        for (uint96 minTotal = 2; minTotal <= 5; ++minTotal) {
-            config.minTotal = minTotal;
-            if (minTotal == 2 || minTotal == 5) {
+        for (uint96 least = 2; least <= 5; ++least) {
+            config.minTotal = least;
+            if (least == 2 || least == 5) {
                 vm.expectRevert(
-                    abi.encodeWithSelector(IRegistry.MinTotalOutOfBounds.selector, minTotal, 6)
+                    abi.encodeWithSelector(IRegistry.MinTotalOutOfBounds.selector, least, 6)
                 );
             }
-            new Registry(config, list, RULES);
+            newRegistry(config, list, RULES);
         }
-    }
-
-    function test_bond_refuses() external {
-        vm.expectRevert(abi.encodeWithSelector(IRegistry.NotListed.selector, STRANGER));
-        registry.bond(STRANGER, 1);
-        vm.expectRevert(IRegistry.ZeroAmount.selector);
-        registry.bond(accounts[0], 0);
-    }
-
-    function test_bond_notQuiet() external {
-        vm.warp(end(1));
-        vm.expectRevert(IRegistry.NotQuiet.selector);
-        registry.bond(accounts[0], 1);
-        vm.warp(end(1) - 1);
-        registry.bond(accounts[0], 1);
-    }
-
-    function testFuzz_bond(uint256 first, uint256 second, uint8 who) external {
-        (address account, uint256 maxStake) = pick(who);
-        first = bound(first, 1, maxStake);
-        second = bound(second, 1, type(uint128).max);
-        bool validator = who % 3 == 0;
-        token.transfer(STRANGER, first);
-        vm.prank(STRANGER);
-        token.approve(address(registry), first);
-        vm.prank(STRANGER);
-        registry.bond(account, first);
-        vm.assertEq(registry.totalStake(), validator ? first : 0);
-
-        if (second > maxStake - first) {
-            vm.expectRevert(
-                abi.encodeWithSelector(IRegistry.AboveMaxStake.selector, account, first, maxStake)
-            );
-            registry.bond(account, second);
-            second = 0;
-        } else {
-            vm.expectEmit(address(registry));
-            emit IRegistry.Bonded(account, registry.listingOf(account).role, second, first + second);
-            registry.bond(account, second);
-        }
-        vm.assertEq(registry.stakeOf(account), first + second);
-        vm.assertEq(registry.totalStake(), validator ? first + second : 0);
-        vm.assertEq(token.balanceOf(address(registry)), first + second);
     }
 
     function test_setEndpoint() external {
@@ -229,42 +236,6 @@ contract RegistryRolesTest is Network {
         registry.setEndpoint(long);
     }
 
-    function test_weigh_refuses() external {
-        registry.bond(accounts[0], 1);
-        registry.bond(master, 1);
-        address[] memory signers = new address[](2);
-        signers[0] = accounts[0];
-        address[3] memory wrong = [accounts[1], master, STRANGER];
-        for (uint256 i; i < 3; ++i) {
-            signers[1] = wrong[i];
-            vm.expectRevert(abi.encodeWithSelector(IRegistry.NotAValidator.selector, wrong[i]));
-            registry.weigh(signers);
-        }
-    }
-
-    function testFuzz_weigh(uint256[4] memory stakes, uint8 subset) external {
-        uint256 sum;
-        uint256 expected;
-        uint256 count;
-        address[] memory signers = new address[](VALIDATORS);
-        for (uint256 i; i < VALIDATORS; ++i) {
-            stakes[i] = bound(stakes[i], 1, MAX_STAKE);
-            registry.bond(accounts[i], stakes[i]);
-            sum += stakes[i];
-            if (subset >> i & 1 == 0) continue;
-            expected += stakes[i];
-            signers[count++] = accounts[i];
-        }
-        assembly ("memory-safe") {
-            mstore(signers, count)
-        }
-        (uint256 bitmap, uint256 signed, uint256 total) = registry.weigh(signers);
-        vm.assertEq(bitmap, subset & 15);
-        vm.assertEq(signed, expected);
-        vm.assertEq(total, sum);
-        vm.assertEq(registry.totalStake(), sum);
-    }
-
     function testFuzz_draw(uint256 seed, uint8 staked) external {
         vm.assertEq(registry.draw(seed), address(0));
         registry.bond(master, 1);
@@ -279,30 +250,42 @@ contract RegistryRolesTest is Network {
         vm.assertEq(registry.draw(seed), expected);
     }
 
-    function test_draw_fullList() external {
-        IRegistry.Config memory config = registryConfig(address(settlement));
-        config.minTotal = 20;
-        Registry full = new Registry(config, many(32), RULES);
-        token.approve(address(full), 32);
-        IRegistry.Listing[] memory list = many(32);
-        for (uint256 i; i < 32; ++i) {
-            full.bond(list[i].account, 1);
+    function testFuzz_roster(uint96[4] memory stakes) external {
+        uint256[] memory expected = new uint256[](3 + VALIDATORS);
+        expected[0] = uint256(keccak256(RULES));
+        expected[1] = MIN_TOTAL;
+        for (uint256 i; i < VALIDATORS; ++i) {
+            expected[3 + i] = uint256(uint160(accounts[i])) << 96;
         }
-        for (uint256 i; i < 64; ++i) {
-            vm.assertEq(full.draw(i), list[i % 32].account);
+        vm.assertEq(
+            keccak256(abi.encode(Roster.load(registry.roster()))), keccak256(abi.encode(expected))
+        );
+
+        for (uint256 i; i < VALIDATORS; ++i) {
+            uint256 stake = bound(stakes[i], 1, MAX_STAKE);
+            address old = registry.roster();
+            bytes32 code = keccak256(old.code);
+            registry.bond(accounts[i], stake);
+            expected[2] += stake;
+            expected[3 + i] += stake;
+            vm.assertEq(
+                keccak256(abi.encode(Roster.load(registry.roster()))),
+                keccak256(abi.encode(expected))
+            );
+            vm.assertTrue(registry.roster() != old);
+            vm.assertEq(keccak256(old.code), code);
         }
+        vm.assertEq(registry.totalStake(), expected[2]);
+        // Who does not count for a quorum is not in it.
+        address last = registry.roster();
+        registry.bond(master, 1);
+        vm.assertEq(registry.roster(), last);
     }
 
     function test_listingOf_notListed() external {
         vm.expectRevert(abi.encodeWithSelector(IRegistry.NotListed.selector, STRANGER));
         registry.listingOf(STRANGER);
         vm.assertEq(registry.stakeOf(STRANGER), 0);
-    }
-
-    function pick(uint8 who) private view returns (address account, uint256 maxStake) {
-        if (who % 3 == 0) return (accounts[0], MAX_STAKE);
-        if (who % 3 == 1) return (resolver, 5 ether);
-        return (master, 7 ether);
     }
 
     function many(uint256 count) private pure returns (IRegistry.Listing[] memory list) {
@@ -313,11 +296,44 @@ contract RegistryRolesTest is Network {
         }
     }
 
-    function refused(uint256 index, address account, uint96 maxStake, bytes4 selector) private {
+    function contains(IRegistry.Listing[] memory list, uint256 count, address account)
+        private
+        pure
+        returns (bool)
+    {
+        for (uint256 i; i < count; ++i) {
+            if (list[i].account == account) return true;
+        }
+        return false;
+    }
+
+    function refused(uint256 index, address account, uint96 most, bytes4 selector) private {
         IRegistry.Listing[] memory list = listings();
         list[index].account = account;
-        list[index].maxStake = maxStake;
+        list[index].maxStake = most;
         vm.expectRevert(selector);
-        new Registry(registryConfig(STRANGER), list, RULES);
+        newRegistry(registryConfig(STRANGER), list, RULES);
+    }
+}
+
+/// @dev As many validators as there may be.
+contract RegistryFullListTest is Network {
+    function validatorCount() internal pure override returns (uint256) {
+        return 32;
+    }
+
+    function maxStake(uint256) internal pure override returns (uint96) {
+        return 1;
+    }
+
+    function minTotal() internal pure override returns (uint96) {
+        return 20;
+    }
+
+    function test_draw_fullList() external {
+        bondAll();
+        for (uint256 i; i < 64; ++i) {
+            vm.assertEq(registry.draw(i), accounts[i % 32]);
+        }
     }
 }

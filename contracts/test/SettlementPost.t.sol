@@ -2,30 +2,30 @@
 pragma solidity 0.8.37;
 
 import {ISettlement} from "../src/interfaces/ISettlement.sol";
-import {IRegistry} from "../src/interfaces/IRegistry.sol";
+import {Quorum} from "../src/libraries/Quorum.sol";
 import {Log} from "./Base.sol";
 import {Network} from "./Network.sol";
 
 /// post
 /// ├── what is pending or active already: no effect, whoever sends it, whatever the signatures
-/// ├── a root is pending: RootPending
+/// ├── a root is pending: RootPending; one that has matured is activated first, see SettlementRoots
+/// ├── paused: IsPaused, see SettlementPause
 /// ├── not the epoch that ended last: EpochNotOpen
 /// ├── not in (end + intake, end + postWindow]: OutsideWindow (fuzz)
 /// ├── an epoch posted already: EpochAlreadyPosted
 /// ├── root zero: ZeroRoot
 /// ├── parent root not the active one: WrongParentRoot
-/// ├── parent state not the active root's: WrongParentState
 /// ├── other rules: WrongRules
 /// ├── through not the oldest uncovered epochs, at most seven: WrongThrough (fuzz)
-/// ├── spent not the parent's: SpentChanged
+/// ├── spent below the parent's: SpentFell; above the deposits: AboveDeposits, see SettlementDeposits
 /// ├── earned below the parent's: EarnedFell
-/// ├── growth above the rate times the epochs covered: AboveBudget (fuzz)
-/// ├── earned above what was funded: AboveFunds (fuzz)
+/// ├── growth above the rate times the epochs covered: AboveBudget (fuzz), with spent see SettlementDeposits
+/// ├── earned above what was funded: AboveFunds (fuzz), with spent see SettlementDeposits
 /// ├── no candidate, an older one, one of another round or epoch: NotNewestCandidate
 /// ├── signatures not 65 bytes each: InvalidSignatures
 /// ├── one that recovers to nobody, or with a high s: InvalidSignature
 /// ├── not strictly ascending: SignersNotAscending
-/// ├── one by somebody else, another digest, chain or deployment: NotAValidator
+/// ├── one by somebody else, another digest, chain or deployment, or by who has no stake: NotAValidator
 /// ├── total stake below the minimum: StakeTooLow (fuzz)
 /// ├── less than 2/3 of the stake: QuorumNotReached (fuzz)
 /// └── otherwise: recorded, event, by anyone; the parent stays active
@@ -77,15 +77,40 @@ contract SettlementPostTest is Network {
         expectNoEffect();
         // Also when the candidate of the next epoch is recorded.
         warpToPosting(2);
-        propose(attestation(2, TWO, RATE));
+        ISettlement.EpochAttestation memory next = attestation(2, TWO, RATE);
+        propose(next);
+        expectNoEffect();
+        // And while the root of the next epoch is pending, until it is the active one; that one again neither.
+        settlement.post(next, quorum(next));
+        expectNoEffect();
+        settlement.post(next, "");
+        vm.assertEq(settlement.pendingRoot(), TWO);
+        (uint256 epoch, uint256 round, bytes32 digest) = settlement.candidate();
+        vm.assertEq(epoch, 0);
+        vm.assertEq(round, 0);
+        vm.assertEq(digest, bytes32(0));
+        vm.warp(vm.getBlockTimestamp() + CHALLENGE - 1);
+        expectNoEffect();
+        vm.warp(vm.getBlockTimestamp() + 1);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.EpochNotOpen.selector, 1, 2));
+        settlement.post(said, "");
+    }
+
+    /// Cancelled is not posted, but the root before it is active all the same.
+    function test_post_again_afterCancel() external {
+        proposeAndPost(said);
+        warpToPosting(2);
+        proposeAndPost(attestation(2, TWO, RATE));
+        vm.prank(GUARDIAN);
+        settlement.cancel();
         expectNoEffect();
     }
 
     function test_post_whilePending() external {
         proposeAndPost(said);
         uint256 activeAt = vm.getBlockTimestamp() + CHALLENGE;
-        // By position in the struct: through, round, stateDigest, root, totalEarned, totalSpent.
-        uint8[6] memory fields = [1, 2, 5, 6, 7, 8];
+        // By position in the struct: epoch, round, root, totalEarned, totalSpent.
+        uint8[5] memory fields = [0, 2, 6, 7, 8];
         for (uint256 i; i < fields.length; ++i) {
             ISettlement.EpochAttestation memory changed = said;
             uint256 offset = 32 * uint256(fields[i]);
@@ -115,7 +140,14 @@ contract SettlementPostTest is Network {
         bytes memory signatures = quorum(said);
         vm.warp(time);
         bool open = time > end(1) + INTAKE && time <= end(1) + POST_WINDOW;
-        if (!open) vm.expectRevert();
+        if (!open) {
+            uint256 opensAt = end(1) + INTAKE + (time == end(1) + INTAKE ? 1 : 0);
+            vm.expectRevert(
+                abi.encodeWithSelector(
+                    ISettlement.OutsideWindow.selector, opensAt, end(1) + POST_WINDOW, time
+                )
+            );
+        }
         settlement.post(said, signatures);
         vm.assertEq(settlement.pendingRoot(), open ? ROOT : bytes32(0));
     }
@@ -155,22 +187,22 @@ contract SettlementPostTest is Network {
         said.parentRoot = TWO;
         refused(abi.encodeWithSelector(ISettlement.WrongParentRoot.selector, TWO, 0));
         said.parentRoot = 0;
-        said.parentStateDigest = TWO;
-        refused(abi.encodeWithSelector(ISettlement.WrongParentState.selector, TWO, 0));
-        said.parentStateDigest = 0;
         proposeAndPost(said);
 
-        // The next one needs the now active root and its state.
+        // The next one needs the now active root.
         warpToPosting(2);
-        ISettlement.EpochAttestation memory next = attestation(2, TWO, RATE);
-        bytes32 state = next.parentStateDigest;
-        said = next;
+        said = attestation(2, TWO, RATE);
         said.parentRoot = 0;
         refused(abi.encodeWithSelector(ISettlement.WrongParentRoot.selector, 0, ROOT));
-        said = next;
-        said.parentStateDigest = 0;
-        refused(abi.encodeWithSelector(ISettlement.WrongParentState.selector, 0, state));
-        proposeAndPost(next);
+        said.parentRoot = ROOT;
+        proposeAndPost(said);
+    }
+
+    /// Which state the epoch started from is for the signers to know; no money depends on it here.
+    function test_post_parentState() external {
+        said.parentStateDigest = TWO;
+        proposeAndPost(said);
+        vm.assertEq(settlement.pendingRoot(), ROOT);
     }
 
     function test_post_rules() external {
@@ -202,7 +234,7 @@ contract SettlementPostTest is Network {
     }
 
     /// Nothing is lost by dead epochs: their budgets come, seven at a time, and never at once.
-    function test_post_catchUp() external {
+    function test_attack_oldBudgetsAtOnce() external {
         vault.fund(100 * uint256(RATE));
         warpToPosting(9);
         said = attestation(9, ROOT, 7 * uint256(RATE) + 1);
@@ -212,17 +244,52 @@ contract SettlementPostTest is Network {
                 ISettlement.AboveBudget.selector, 7 * uint256(RATE) + 1, 7 * uint256(RATE)
             )
         );
+        said.through = 9;
+        refused(abi.encodeWithSelector(ISettlement.WrongThrough.selector, 9, 7));
+        said.through = 7;
         said.totalEarned -= 1;
         proposeAndPost(said);
+
         warpToPosting(10);
-        said = attestation(10, TWO, 10 * uint256(RATE));
+        said = attestation(10, TWO, 10 * uint256(RATE) + 1);
         vm.assertEq(said.through, 10);
+        refused(
+            abi.encodeWithSelector(
+                ISettlement.AboveBudget.selector, 3 * uint256(RATE) + 1, 3 * uint256(RATE)
+            )
+        );
+        said.totalEarned -= 1;
         proposeAndPost(said);
     }
 
-    function test_post_spent() external {
-        said.totalSpent = 1;
-        refused(abi.encodeWithSelector(ISettlement.SpentChanged.selector, 1, 0));
+    /// What an epoch did not distribute does not enlarge the next one's budget.
+    function test_post_budgetLeftOver() external {
+        said.totalEarned = 0;
+        proposeAndPost(said);
+        warpToPosting(2);
+        said = attestation(2, TWO, uint256(RATE) + 1);
+        refused(abi.encodeWithSelector(ISettlement.AboveBudget.selector, uint256(RATE) + 1, RATE));
+    }
+
+    /// A root for an epoch to come would leave no epoch to post for.
+    function test_attack_rootForTheFarFuture() external {
+        uint256[3] memory future = [uint256(2), 1000, type(uint24).max];
+        for (uint256 i; i < future.length; ++i) {
+            said.epoch = future[i];
+            said.through = future[i] < 7 ? future[i] : 7;
+            bytes32 digest = settlement.digestOf(said);
+            bytes memory reason =
+                abi.encodeWithSelector(ISettlement.EpochNotOpen.selector, future[i], 1);
+            for (uint256 j; j < VALIDATORS; ++j) {
+                vm.prank(accounts[j]);
+                vm.expectRevert(reason);
+                settlement.propose(future[i], 0, digest);
+            }
+            bytes memory signatures = sign(digest, 15);
+            vm.expectRevert(reason);
+            settlement.post(said, signatures);
+        }
+        vm.assertEq(settlement.lastPostedEpoch(), 0);
     }
 
     function test_post_earnedFell() external {
@@ -277,7 +344,7 @@ contract SettlementPostTest is Network {
             )
         );
         said.totalSpent = type(uint256).max;
-        refused(abi.encodeWithSelector(ISettlement.SpentChanged.selector, type(uint256).max, 0));
+        refused(abi.encodeWithSelector(ISettlement.AboveDeposits.selector, type(uint256).max, 0));
     }
 
     function test_post_candidate() external {
@@ -327,15 +394,14 @@ contract SettlementPostTest is Network {
         propose(said);
         bytes memory signatures = quorum(said);
         bytes memory longer = bytes.concat(signatures, hex"00");
-        vm.expectRevert(
-            abi.encodeWithSelector(ISettlement.InvalidSignatures.selector, longer.length)
-        );
+        vm.expectRevert(abi.encodeWithSelector(Quorum.InvalidSignatures.selector, longer.length));
         settlement.post(said, longer);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.QuorumNotReached.selector, 0, 400 ether));
+        vm.expectRevert(abi.encodeWithSelector(Quorum.QuorumNotReached.selector, 0, 400 ether));
         settlement.post(said, "");
     }
 
-    function test_post_malleable() external {
+    /// The other valid s of a signature, so that a bundle has one form only.
+    function test_attack_signatureMalleability() external {
         propose(said);
         bytes memory signatures = quorum(said);
         uint256 n = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141;
@@ -349,7 +415,7 @@ contract SettlementPostTest is Network {
             mstore(add(add(signatures, 64), start), high)
         }
         signatures[start + 64] = signatures[start + 64] == 0x1b ? bytes1(0x1c) : bytes1(0x1b);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.InvalidSignature.selector, 1));
+        vm.expectRevert(abi.encodeWithSelector(Quorum.InvalidSignature.selector, 1));
         settlement.post(said, signatures);
     }
 
@@ -369,42 +435,42 @@ contract SettlementPostTest is Network {
         bytes memory one = sign(digest, 1);
         bytes memory pair = sign(digest, 3);
         vm.expectRevert(
-            abi.encodeWithSelector(
-                ISettlement.SignersNotAscending.selector, accounts[0], accounts[0]
-            )
+            abi.encodeWithSelector(Quorum.SignersNotAscending.selector, accounts[0], accounts[0])
         );
         settlement.post(said, bytes.concat(one, one, one));
-        bool ascending = accounts[0] < accounts[1];
-        (address low, address high) =
-            ascending ? (accounts[0], accounts[1]) : (accounts[1], accounts[0]);
-        bytes memory lowest = sign(digest, ascending ? 1 : 2);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.SignersNotAscending.selector, high, low));
-        settlement.post(said, bytes.concat(pair, lowest));
+        vm.expectRevert(
+            abi.encodeWithSelector(Quorum.SignersNotAscending.selector, accounts[1], accounts[0])
+        );
+        settlement.post(said, bytes.concat(pair, one));
     }
 
     function test_post_strangers() external {
         propose(said);
         bytes32 digest = settlement.digestOf(said);
-        uint256 key = uint256(keccak256("nobody"));
-        vm.expectRevert(abi.encodeWithSelector(IRegistry.NotAValidator.selector, vm.addr(key)));
-        settlement.post(said, signOne(digest, key));
+        // One for each place beside, between and after the validators.
+        for (uint256 i; i < 32; ++i) {
+            uint256 key = uint256(keccak256(abi.encode("nobody", i)));
+            bytes memory signature = signOne(digest, key);
+            vm.expectRevert(abi.encodeWithSelector(Quorum.NotAValidator.selector, vm.addr(key)));
+            settlement.post(said, signature);
+        }
     }
 
-    /// Signatures over the same struct for another chain or another deployment are somebody else's here.
-    function test_post_replayedFromElsewhere() external {
+    /// Signatures over the same struct for another chain are somebody else's here.
+    function test_attack_replayAcrossChains() external {
         propose(said);
         vm.chainId(5);
-        bytes memory elsewhere = quorum(said);
+        bytes32 elsewhere = settlement.digestOf(said);
         vm.chainId(31337);
-        vm.expectRevert();
-        settlement.post(said, elsewhere);
+        refusedFromElsewhere(elsewhere);
+    }
 
+    /// So are those for another deployment of the same code.
+    function test_attack_replayAcrossDeployments() external {
+        propose(said);
         address twin = address(0x7717);
         vm.etch(twin, address(settlement).code);
-        elsewhere = sign(ISettlement(twin).digestOf(said), 7);
-        vm.expectRevert();
-        settlement.post(said, elsewhere);
-        settlement.post(said, quorum(said));
+        refusedFromElsewhere(ISettlement(twin).digestOf(said));
     }
 
     function testFuzz_post_everyFieldIsSigned(uint256 field, uint256 value) external {
@@ -429,6 +495,22 @@ contract SettlementPostTest is Network {
         propose(said);
         settlement.post(said, sign(settlement.digestOf(said), 14));
         vm.assertEq(settlement.pendingRecord().signers, 14);
+    }
+
+    /// @dev Of signatures over another digest, each is one by nobody known, and the right ones still do.
+    function refusedFromElsewhere(bytes32 elsewhere) private {
+        bytes32 digest = settlement.digestOf(said);
+        vm.assertTrue(digest != elsewhere);
+        for (uint256 i; i < VALIDATORS; ++i) {
+            (uint8 v, bytes32 r, bytes32 s) = vm.sign(keys[i], elsewhere);
+            bytes memory signature = abi.encodePacked(r, s, v);
+            vm.expectRevert(
+                abi.encodeWithSelector(Quorum.NotAValidator.selector, ecrecover(digest, v, r, s))
+            );
+            settlement.post(said, signature);
+        }
+        settlement.post(said, quorum(said));
+        vm.assertEq(settlement.pendingRoot(), ROOT);
     }
 
     function refused(bytes memory reason) private {
@@ -491,19 +573,38 @@ contract SettlementQuorumTest is Network {
         attempt(240 ether - 1, 240 ether - 1, 7);
     }
 
+    /// A listed validator without stake signs nothing.
+    function test_quorum_noStake() external {
+        for (uint256 i; i < 3; ++i) {
+            registry.bond(accounts[i], MAX_STAKE);
+        }
+        warpToPosting(1);
+        ISettlement.EpochAttestation memory said = attestation(1, keccak256("a root"), 0);
+        propose(said);
+        bytes memory signatures = sign(settlement.digestOf(said), 15);
+        vm.expectRevert(abi.encodeWithSelector(Quorum.NotAValidator.selector, accounts[3]));
+        settlement.post(said, signatures);
+    }
+
+    /// More signatures than needed do no harm, and all who signed are kept.
+    function test_quorum_all() external {
+        bondAll();
+        warpToPosting(1);
+        ISettlement.EpochAttestation memory said = attestation(1, keccak256("a root"), 0);
+        propose(said);
+        settlement.post(said, sign(settlement.digestOf(said), 15));
+        vm.assertEq(settlement.pendingRecord().signers, 15);
+    }
+
     function attempt(uint256 total, uint256 signed, uint256 bitmap) private {
         warpToPosting(1);
         ISettlement.EpochAttestation memory said = attestation(1, keccak256("a root"), 0);
         propose(said);
         bytes memory signatures = sign(settlement.digestOf(said), bitmap);
         if (total < MIN_TOTAL) {
-            vm.expectRevert(
-                abi.encodeWithSelector(ISettlement.StakeTooLow.selector, total, MIN_TOTAL)
-            );
+            vm.expectRevert(abi.encodeWithSelector(Quorum.StakeTooLow.selector, total, MIN_TOTAL));
         } else if (3 * signed < 2 * total) {
-            vm.expectRevert(
-                abi.encodeWithSelector(ISettlement.QuorumNotReached.selector, signed, total)
-            );
+            vm.expectRevert(abi.encodeWithSelector(Quorum.QuorumNotReached.selector, signed, total));
         }
         settlement.post(said, signatures);
     }

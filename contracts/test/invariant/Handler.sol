@@ -1,296 +1,163 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {IRegistry} from "../../src/interfaces/IRegistry.sol";
-import {ISettlement} from "../../src/interfaces/ISettlement.sol";
-import {Network} from "../Network.sol";
-import {Trees} from "../Trees.sol";
+import {Lie, Person, Root, Staker} from "./Cast.sol";
+import {Guarding} from "./Guarding.sol";
 
-/// @dev Plays honest and hostile parts with valid calls only; what must be refused is tried and must
-/// revert. Keeps ghost sums from what it asked for, never from the contracts' own counters.
-contract Handler is Network {
-    using Trees for ISettlement.Leaf[];
-
-    uint256 private constant ACCOUNTS = 5;
-
-    // Ghosts
-    uint256 public funded;
-    uint256 public donatedToVault;
-    uint256 public donatedToSettlement;
-    uint256 public paid;
-    uint256 public staked;
-    uint256 public bonds;
-    uint256 public postedEarned;
-    uint256 public postedThrough;
-    uint256 public roots;
-    uint256 public refusals;
-    uint256 public shortPots;
-    uint256 public returned;
-    mapping(address account => uint256) public paidOf;
-
-    address[] public people;
-    ISettlement.Leaf[] private active;
-    ISettlement.Leaf[] private pending;
-    bytes32 private pendingRoot;
-
-    constructor() {
-        super.setUp();
-        for (uint256 i; i < ACCOUNTS; ++i) {
-            address person = address(uint160(0xACC0 + i));
-            people.push(person);
-            token.transfer(person, 1000 * PROVIDER_BOND);
-            vm.prank(person);
-            token.approve(address(registry), type(uint256).max);
-            active.push(ISettlement.Leaf(person, 0, 0, 0, 0));
-            pending.push(ISettlement.Leaf(person, 0, 0, 0, 0));
-        }
-        // Enough stake to post; the rest may come.
-        for (uint256 i; i < 3; ++i) {
-            registry.bond(accounts[i], 90 ether);
-            staked += 90 ether;
-        }
-        vault.fund(RATE);
-        funded = RATE;
-    }
-
-    function setUp() public override {}
-
-    /// @dev A short delay, so that bonds come back within a run.
-    function registryConfig(address settlement_)
-        internal
-        view
-        override
-        returns (IRegistry.Config memory config)
-    {
-        config = super.registryConfig(settlement_);
-        config.bondDelay = 12 hours;
-    }
-
+/// @dev Plays everybody, honest and hostile. Each move says beforehand whether it has to be accepted, and reverts only
+/// if the contracts think otherwise.
+contract Handler is Guarding {
     // Time
 
-    /// @dev Up to a third of an epoch.
-    function pass(uint256 time) external {
-        vm.warp(vm.getBlockTimestamp() + bound(time, 1, uint256(L) / 3));
-        settle();
+    function pass(uint256 time) external move {
+        _warp(_now() + bound(time, 1, _watched() ? 15 minutes : uint256(L) / 4));
+        _nextBlock();
+        _follow();
     }
 
-    // Money in
-
-    function fund(uint256 amount) external {
-        amount = bound(amount, 1, 2 * uint256(RATE));
-        vault.fund(amount);
-        funded += amount;
+    /// @dev To the next time at which something begins or ends. A lie that waits is seldom jumped over.
+    function skip(uint256 how) external move {
+        if (_watched() && how % 4 != 0) return;
+        uint256 time = _next(how >> 8);
+        if (time <= _now()) return;
+        _warp(time);
+        _nextBlock();
+        _follow();
     }
 
-    function donate(uint256 amount, bool toVault) external {
-        amount = bound(amount, 1, RATE);
-        token.transfer(toVault ? address(vault) : address(settlement), amount);
-        if (toVault) donatedToVault += amount;
-        else donatedToSettlement += amount;
+    /// @dev Whether somebody has reason to hurry.
+    function _watched() private view returns (bool) {
+        return _triable().lie != Lie.Honest;
     }
 
-    function bond(uint256 who, uint256 amount) external {
-        address account = accounts[who % VALIDATORS];
-        uint256 room = MAX_STAKE - registry.stakeOf(account);
-        if (!settlement.isQuiet() || room == 0) {
-            refused(address(registry), abi.encodeCall(registry.bond, (account, 1)));
-            return;
+    function _next(uint256 how) private view returns (uint256) {
+        Person storage person = people[(how >> 8) % PEOPLE];
+        Staker storage staker = cast[(how >> 8) % cast.length];
+        if (_isTriable() || how % 6 == 0) return _triable().activeAt;
+        if (how % 6 == 1) return end(_lastEnded()) + POST_WINDOW + 1;
+        if (how % 6 == 2) return person.exitAt == 0 ? 0 : person.exitAt + EXIT_DELAY;
+        if (how % 6 == 3) return person.payableAt;
+        if (how % 6 == 4) return staker.leaving == 0 ? 0 : staker.releaseAt;
+        return person.bondFreeAt;
+    }
+
+    // The end
+
+    /// @dev Nothing more is posted. Everybody takes out what is theirs, and nothing that is somebody's stays behind.
+    function finish() external move {
+        if (_isTriable()) _go(_triable().activeAt);
+        for (uint256 i; i < VALIDATORS_IN_ALL; ++i) {
+            if (cast[i].convictor != address(0) && !cast[i].slashed) _slash(cast[i]);
         }
-        amount = bound(amount, 1, room);
-        registry.bond(account, amount);
-        staked += amount;
-    }
-
-    // Providers
-
-    function register(uint256 who) external {
-        address person = people[who % ACCOUNTS];
-        (bool registered, uint256 held,,) = registry.providerOf(person);
-        if (registered) return;
-        address recipient = registry.recipientOf(person);
-        vm.prank(person);
-        registry.register(recipient, address(0));
-        bonds += PROVIDER_BOND - held;
-    }
-
-    function depart(uint256 who) external {
-        address person = people[who % ACCOUNTS];
-        (bool registered, uint256 held,, uint256 releaseAt) = registry.providerOf(person);
-        if (registered) {
-            vm.prank(person);
-            registry.unregister();
-        } else if (held != 0 && vm.getBlockTimestamp() >= releaseAt) {
-            vm.prank(person);
-            registry.withdrawBond();
-            bonds -= held;
-            ++returned;
+        _goQuiet();
+        for (uint256 i = 1; i < PEOPLE; ++i) {
+            if (people[i].exitAt == 0 && _held(people[i]) != 0) _exit(people[i]);
+            if (people[i].registered) this.serve(i, true);
         }
-    }
-
-    function setRecipient(uint256 who, uint256 whom) external {
-        address person = people[who % ACCOUNTS];
-        address recipient = address(uint160(0xC01D0 + whom % 3));
-        vm.prank(registry.recipientOf(person));
-        registry.setRecipient(person, recipient);
-    }
-
-    // Roots
-
-    /// @dev An honest root; a lying one claims more in its leaves than in its total, or asks for more than
-    /// budget or funds allow, which must be refused.
-    function post(uint256[5] memory growth, uint256 scale, bool leavesLie) external {
-        uint256 epoch = openWindow();
-        (uint256 recorded, uint256 round,) = settlement.candidate();
-        uint256 open = (vm.getBlockTimestamp() - end(epoch) - INTAKE) / ROUND;
-        // The candidate of a refused root was in this round.
-        if (recorded == epoch && round == open) return;
-
-        settle();
-        uint256 total = postedEarned;
-        for (uint256 i; i < ACCOUNTS; ++i) {
-            uint256 more = bound(growth[i], 0, uint256(RATE) / 4) * bound(scale, 1, 3) / 2;
-            pending[i].earned = active[i].earned + more;
-            pending[i].points = active[i].points + 1;
-            pending[i].reputation = growth[i] % 1_000_001;
-            total += leavesLie ? more / 2 : more;
+        for (uint256 i; i < cast.length; ++i) {
+            if (cast[i].bonded != 0) this.unbond(i, cast[i].bonded, 4);
         }
-        ISettlement.EpochAttestation memory said = attestation(epoch, pending.root(), total);
-        propose(said);
-        bytes32 digest = settlement.digestOf(said);
-        bytes memory all = sign(digest, bonded());
-        bool fits = total - postedEarned <= RATE * (said.through - postedThrough) && total <= funded;
-        if (fits) {
-            settlement.post(said, all);
-            postedEarned = total;
-            postedThrough = said.through;
-            pendingRoot = said.root;
-            ++roots;
-        } else {
-            refused(address(settlement), abi.encodeCall(settlement.post, (said, all)));
+        _go(_now() + EXIT_DELAY + L);
+        _goQuiet();
+        _takeAll();
+    }
+
+    function _takeAll() private {
+        Root memory root = _load(active);
+        if (root.leaves.length != 0) this.claimMany(0);
+        if (root.leaves.length != 0) this.claimMany(1);
+        for (uint256 i = 1; i < PEOPLE; ++i) {
+            Person storage person = people[i];
+            bool has = _find(root.leaves, person.account) != root.leaves.length;
+            if (person.exitAt == 0) continue;
+            if (has) require(_withdraw(person) || tainted, "a deposit stayed");
+            else if (person.payableAt == 0) _announce(person);
+        }
+        _go(_now() + 3 * uint256(L));
+        _goQuiet();
+        for (uint256 i = 1; i < PEOPLE; ++i) {
+            Person storage person = people[i];
+            bool has = _find(root.leaves, person.account) != root.leaves.length;
+            if (person.exitAt == 0 || has) continue;
+            require(_withdrawAnnounced(person) || tainted, "an announced deposit stayed");
+        }
+        for (uint256 i; i < PEOPLE; ++i) {
+            if (people[i].bond != 0 && !people[i].registered) _takeBond(people[i]);
+        }
+        for (uint256 i; i < cast.length; ++i) {
+            if (cast[i].leaving != 0) this.withdrawStake(i);
+        }
+        for (uint256 i; i < reporters.length; ++i) {
+            if (shares[reporters[i]] != 0) _collect(reporters[i]);
         }
     }
 
-    /// @dev A bundle of less than two thirds.
-    function postWithoutQuorum(uint256 subset) external {
-        uint256 epoch = settlement.epochAt(vm.getBlockTimestamp());
-        if (epoch < 2 || settlement.lastPostedEpoch() >= epoch - 1) return;
-        if (vm.getBlockTimestamp() < end(epoch - 1) + INTAKE) return;
-        ISettlement.EpochAttestation memory said =
-            attestation(epoch - 1, keccak256("forged"), postedEarned);
-        bytes memory few = sign(settlement.digestOf(said), 1 << subset % VALIDATORS);
-        refused(address(settlement), abi.encodeCall(settlement.post, (said, few)));
+    function _go(uint256 time) private {
+        if (time > _now()) _warp(time);
+        _nextBlock();
+        _follow();
     }
 
-    function activate() external {
-        settle();
-        uint256 due = postedEarned - vault.fed();
-        if (settlement.pendingRoot() == 0 && due != 0) {
-            settlement.activate();
-        }
+    function _goQuiet() private {
+        _go(end(_lastEnded()) + POST_WINDOW + 1);
     }
 
-    // Claims
+    // Views
 
-    function claim(uint256 who) external {
-        settle();
-        ISettlement.Leaf memory leaf = active[who % ACCOUNTS];
-        bytes32[] memory proof = active.proof(who % ACCOUNTS);
-        address recipient = registry.recipientOf(leaf.account);
-        uint256 before = token.balanceOf(recipient);
-        uint256 pot = available();
-        if (settlement.activeRoot() == 0 || leaf.earned <= paidOf[leaf.account] || pot == 0) {
-            refused(
-                address(settlement),
-                abi.encodeCall(
-                    settlement.claim,
-                    (leaf.account, leaf.earned, 0, leaf.points, leaf.reputation, proof)
-                )
-            );
-            return;
-        }
-        if (leaf.earned - paidOf[leaf.account] > pot) ++shortPots;
-        claimWith(leaf, proof);
-        took(leaf.account, token.balanceOf(recipient) - before);
-    }
-
-    function claimMany() external {
-        settle();
-        if (settlement.activeRoot() == 0) return;
-        bytes32[][] memory proofs = new bytes32[][](ACCOUNTS);
-        uint256[] memory claimed = new uint256[](ACCOUNTS);
-        for (uint256 i; i < ACCOUNTS; ++i) {
-            proofs[i] = active.proof(i);
-            claimed[i] = paidOf[active[i].account];
-        }
-        uint256 pot = available();
-        settlement.claimMany(active, proofs);
-        // What a batch must pay, in its order, reckoned here.
-        for (uint256 i; i < ACCOUNTS; ++i) {
-            uint256 due = active[i].earned - claimed[i];
-            uint256 amount = due < pot ? due : pot;
-            pot -= amount;
-            took(active[i].account, amount);
-        }
-    }
-
-    function push(uint256 who) external {
-        settle();
-        ISettlement.Leaf memory leaf = active[who % ACCOUNTS];
-        bytes32[] memory proof = active.proof(who % ACCOUNTS);
-        (, uint256 epoch) = settlement.reputationOf(leaf.account);
-        if (settlement.activeRecord().epoch <= epoch) return;
-        pushWith(leaf, proof);
-    }
-
-    // Views for the invariants
-
-    function contracts() external view returns (address, address, address, address) {
+    function parts() external view returns (address, address, address, address) {
         return (address(token), address(registry), address(vault), address(settlement));
     }
 
-    function peopleCount() external pure returns (uint256) {
-        return ACCOUNTS;
+    function stakers() external view returns (Staker[] memory) {
+        return cast;
     }
 
-    // Internals
-
-    /// @dev What claims can draw on now, growth that the next call activates included.
-    function available() private view returns (uint256) {
-        return settlement.activeRecord().totalEarned - paid;
+    function persons() external view returns (Person[] memory) {
+        return people;
     }
 
-    /// @dev Follows a root that has become active by time alone.
-    function settle() private {
-        if (pendingRoot == 0 || settlement.activeRoot() != pendingRoot) return;
-        for (uint256 i; i < ACCOUNTS; ++i) {
-            active[i] = pending[i];
+    function activeRoot() external view returns (Root memory) {
+        return _load(active);
+    }
+
+    function pendingRoot() external view returns (Root memory) {
+        return _load(pending);
+    }
+
+    function triableRoot() external view returns (Root memory) {
+        return _triable();
+    }
+
+    function isQuiet() external view returns (bool) {
+        return _isQuiet();
+    }
+
+    /// @dev Reverts unless the settlement contract's copies of the roster and of the sums are what their owners have.
+    function copiesAreKept() external view {
+        expectCopies(settlement, funded, _deposits());
+    }
+
+    /// @return all Everybody who can ever hold a token.
+    function holders() external view returns (address[] memory all) {
+        all = new address[](cast.length + PEOPLE + 16);
+        uint256 count;
+        for (uint256 i; i < cast.length; ++i) {
+            all[count++] = cast[i].account;
         }
-        pendingRoot = 0;
-    }
-
-    /// @dev Goes to the next time at which a root can be posted, unless that is now.
-    function openWindow() private returns (uint256 epoch) {
-        uint256 time = vm.getBlockTimestamp();
-        epoch = settlement.epochAt(time);
-        epoch = epoch < 2 ? 1 : epoch - 1;
-        if (settlement.lastPostedEpoch() >= epoch || time > end(epoch) + POST_WINDOW) ++epoch;
-        if (time <= end(epoch) + INTAKE) vm.warp(end(epoch) + INTAKE + 1);
-    }
-
-    function bonded() private view returns (uint256 bitmap) {
-        for (uint256 i; i < VALIDATORS; ++i) {
-            if (registry.stakeOf(accounts[i]) != 0) bitmap |= 1 << i;
+        for (uint256 i; i < PEOPLE; ++i) {
+            all[count++] = people[i].account;
         }
-    }
-
-    function took(address account, uint256 amount) private {
-        paid += amount;
-        paidOf[account] += amount;
-    }
-
-    function refused(address target, bytes memory data) private {
-        (bool accepted,) = target.call(data);
-        require(!accepted, "a call that must be refused was accepted");
-        ++refusals;
+        for (uint256 i; i < 3; ++i) {
+            all[count++] = reporters[i];
+            all[count++] = guardians[i];
+            all[count++] = coldKeys[i];
+        }
+        all[count++] = address(this);
+        all[count++] = address(registry);
+        all[count++] = address(vault);
+        all[count++] = address(settlement);
+        all[count++] = address(judge);
+        all[count++] = DEAD;
+        all[count++] = STRANGER;
     }
 }

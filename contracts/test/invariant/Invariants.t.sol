@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Registry} from "../../src/Registry.sol";
 import {RewardToken} from "../../src/RewardToken.sol";
-import {Settlement} from "../../src/Settlement.sol";
-import {Vault} from "../../src/Vault.sol";
+import {IRegistry} from "../../src/interfaces/IRegistry.sol";
 import {ISettlement} from "../../src/interfaces/ISettlement.sol";
+import {IVault} from "../../src/interfaces/IVault.sol";
 import {Base} from "../Base.sol";
+import {Lie, Person, Root, Staker} from "./Cast.sol";
 import {Handler} from "./Handler.sol";
 
 /// @dev As the fuzzer reads it.
@@ -15,35 +15,124 @@ struct Selectors {
     bytes4[] selectors;
 }
 
-/// @dev What must hold after any calls in any order. The handler's ghosts are reckoned independently.
+/// @dev What must hold after any moves in any order. One function checks everything, so that every invariant sees every
+/// call of the campaign.
 contract InvariantsTest is Base {
-    struct Snapshot {
-        uint256 lastPosted;
-        uint256 activeEpoch;
-        uint256 through;
-        uint256 totalEarned;
-        uint256 funded;
-        uint256 fed;
-        uint256 stake;
-    }
+    uint256 private constant HISTORIES = 60;
+    uint256 private constant MOVES = 300;
+
+    /// @dev What `test_reach` has to see accepted, and refused.
+    bytes32[58] private accepted = [
+        bytes32("bond"),
+        "unbond",
+        "withdrawStake",
+        "change",
+        "listed",
+        "delisted",
+        "lowered",
+        "guardian replaced",
+        "propose",
+        "rubbish",
+        "post",
+        "post again",
+        "honest",
+        "falls",
+        "repeats",
+        "overspends",
+        "exceedsTotal",
+        "outOfRange",
+        "omits",
+        "activate",
+        "equivocate",
+        "commit",
+        "sum",
+        "proof of a root",
+        "proof: falls",
+        "proof: repeats",
+        "proof: overspends",
+        "proof: exceedsTotal",
+        "proof: outOfRange",
+        "proof: equivocates",
+        "slash",
+        "collect",
+        "claim",
+        "short pot",
+        "claimMany",
+        "claimPacked",
+        "push",
+        "setRecipient",
+        "register",
+        "unregister",
+        "withdrawBond",
+        "fund",
+        "donate",
+        "deposit",
+        "exit",
+        "withdraw",
+        "announce",
+        "refute",
+        "withdrawAnnounced",
+        "cancel",
+        "cancel: honest",
+        "cancel: a lie",
+        "proof: cancelled",
+        "accuse a cancelled one",
+        "pause",
+        "unpause",
+        "nominate",
+        "accept"
+    ];
+    bytes32[33] private refused = [
+        bytes32("bond"),
+        "unbond",
+        "withdrawStake",
+        "change",
+        "propose",
+        "rubbish",
+        "post",
+        "forged",
+        "activate",
+        "accuse",
+        "proof of a root",
+        "proof: equivocates",
+        "slash",
+        "collect",
+        "claim",
+        "claimMany",
+        "claimPacked",
+        "push",
+        "setRecipient",
+        "withdrawBond",
+        "deposit",
+        "exit",
+        "withdraw",
+        "withdraw in vain",
+        "announce",
+        "refute",
+        "withdrawAnnounced",
+        "cancel",
+        "pause",
+        "unpause",
+        "nominate",
+        "accept",
+        "usurp"
+    ];
+    mapping(bytes32 what => uint256) private done;
 
     Handler private handler;
     RewardToken private token;
-    Registry private registry;
-    Vault private vault;
-    Settlement private settlement;
-    Snapshot private seen;
-    mapping(address account => uint256) private claimedSeen;
-    mapping(address account => uint256) private epochSeen;
+    IRegistry private registry;
+    IVault private vault;
+    ISettlement private settlement;
 
-    function setUp() external {
+    function setUp() public {
         handler = new Handler();
-        (address token_, address registry_, address vault_, address settlement_) =
-            handler.contracts();
+        handler.setUp();
+        (address token_, address registry_, address vault_, address settlement_) = handler.parts();
         token = RewardToken(token_);
-        registry = Registry(registry_);
-        vault = Vault(vault_);
-        settlement = Settlement(settlement_);
+        registry = IRegistry(registry_);
+        vault = IVault(vault_);
+        settlement = ISettlement(settlement_);
     }
 
     function targetContracts() external view returns (address[] memory targets) {
@@ -51,123 +140,275 @@ contract InvariantsTest is Base {
         targets[0] = address(handler);
     }
 
-    /// @dev `setUp` of the network is not a move.
-    function excludeSelectors() external view returns (Selectors[] memory excluded) {
-        excluded = new Selectors[](1);
-        excluded[0].target = address(handler);
-        excluded[0].selectors = new bytes4[](1);
-        excluded[0].selectors[0] = Handler.setUp.selector;
+    function targetSelectors() external view returns (Selectors[] memory targets) {
+        targets = new Selectors[](1);
+        targets[0] = Selectors(address(handler), moves());
     }
 
-    /// The moves reach what the invariants speak of: roots, claims, refusals, bonds that come and go.
+    /// After a move that changed nothing there is nothing to look at.
+    function invariant_all() external view {
+        if (!handler.still()) everything();
+    }
+
+    /// In the end everybody gets out what is theirs.
+    function afterInvariant() external {
+        end();
+    }
+
+    /// The moves reach what the invariants speak of: each is accepted and, if that can be, refused, and each lie is told
+    /// and found out.
     function test_reach() external {
-        for (uint256 i; i < 400; ++i) {
-            uint256 seed = uint256(keccak256(abi.encode(i)));
-            move(seed % 13, seed >> 8);
+        bytes4[] memory selectors = moves();
+        for (uint256 history; history < HISTORIES; ++history) {
+            if (history != 0) setUp();
+            for (uint256 i; i < MOVES; ++i) {
+                uint256 seed = uint256(keccak256(abi.encode(history, i)));
+                play(selectors[seed % selectors.length], seed);
+            }
+            everything();
+            end();
+            count();
         }
-        vm.assertGe(handler.roots(), 20, "roots");
-        vm.assertGe(handler.refusals(), 20, "refusals");
-        vm.assertGe(handler.shortPots(), 1, "claims above the pot");
-        vm.assertGe(handler.returned(), 1, "bonds returned");
-        vm.assertGe(handler.paid(), 100 ether, "paid");
-        vm.assertGe(settlement.activeRecord().epoch, settlement.activeRecord().through, "epochs");
+        vm.assertEq(missing(), "");
     }
 
-    /// claimed <= fed <= earned <= funded, to the unit.
-    function invariant_solvency() external view {
+    /// @return names What was never accepted, or never refused.
+    function missing() private view returns (string memory names) {
+        for (uint256 i; i < accepted.length; ++i) {
+            if (done[accepted[i]] == 0) names = string.concat(names, text(accepted[i]), "; ");
+        }
+        for (uint256 i; i < refused.length; ++i) {
+            if (done[keccak256(abi.encode(refused[i]))] != 0) continue;
+            names = string.concat(names, "refused ", text(refused[i]), "; ");
+        }
+    }
+
+    function text(bytes32 word) private pure returns (string memory) {
+        uint256 length;
+        while (length < 32 && word[length] != 0) ++length;
+        bytes memory letters = new bytes(length);
+        for (uint256 i; i < length; ++i) {
+            letters[i] = word[i];
+        }
+        return string(letters);
+    }
+
+    function play(bytes4 selector, uint256 seed) private {
+        uint256 second = uint256(keccak256(abi.encode(seed, 2)));
+        // The one move that is told yes or no.
+        if (selector == handler.serve.selector) second &= 1;
+        bytes memory data = abi.encodePacked(
+            selector, keccak256(abi.encode(seed, 1)), second, keccak256(abi.encode(seed, 3))
+        );
+        (bool kept, bytes memory why) = address(handler).call(data);
+        if (kept) return;
+        string memory name = vm.toString(uint256(uint32(selector)));
+        vm.assertTrue(false, string.concat("move ", name, " reverts: ", string(why)));
+    }
+
+    function count() private {
+        for (uint256 i; i < accepted.length; ++i) {
+            done[accepted[i]] += handler.done(accepted[i]);
+        }
+        for (uint256 i; i < refused.length; ++i) {
+            done[keccak256(abi.encode(refused[i]))] += handler.refused(refused[i]);
+        }
+    }
+
+    function moves() private view returns (bytes4[] memory selectors) {
+        bytes4[33] memory all = [
+            handler.pass.selector,
+            handler.skip.selector,
+            handler.bond.selector,
+            handler.unbond.selector,
+            handler.withdrawStake.selector,
+            handler.change.selector,
+            handler.publish.selector,
+            handler.defraud.selector,
+            handler.repost.selector,
+            handler.proposeRubbish.selector,
+            handler.activate.selector,
+            handler.equivocate.selector,
+            handler.report.selector,
+            handler.accuse.selector,
+            handler.slash.selector,
+            handler.collect.selector,
+            handler.claim.selector,
+            handler.claimMany.selector,
+            handler.claimPacked.selector,
+            handler.push.selector,
+            handler.setRecipient.selector,
+            handler.serve.selector,
+            handler.fund.selector,
+            handler.donate.selector,
+            handler.deposit.selector,
+            handler.exit.selector,
+            handler.withdraw.selector,
+            handler.announce.selector,
+            handler.refute.selector,
+            handler.withdrawAnnounced.selector,
+            handler.cancel.selector,
+            handler.pause.selector,
+            handler.unpause.selector
+        ];
+        selectors = new bytes4[](all.length + 2);
+        for (uint256 i; i < all.length; ++i) {
+            selectors[i] = all[i];
+        }
+        selectors[all.length] = handler.handOver.selector;
+        selectors[all.length + 1] = handler.usurp.selector;
+    }
+
+    function everything() private view {
+        Root memory active = handler.activeRoot();
+        Root memory pending = handler.pendingRoot();
+        Person[] memory people = handler.persons();
+        Staker[] memory cast = handler.stakers();
+        recordsAreKept(active, pending);
+        accountsAreKept(people);
+        solvent(active, pending, people, cast);
+        convictedRightly(cast);
+        conserved();
+        vm.assertEq(handler.fallen(), bytes32(0), "nothing recorded falls");
+        vm.assertTrue(handler.quorumHeld(), "a root was posted without a quorum");
+    }
+
+    function end() private {
+        handler.finish();
+        everything();
+    }
+
+    function recordsAreKept(Root memory active, Root memory pending) private view {
+        vm.assertEq(settlement.activeRoot(), active.said.root, "active root");
+        vm.assertEq(settlement.pendingRoot(), pending.said.root, "pending root");
+        Root memory triable = handler.triableRoot();
+        ISettlement.RootRecord memory tried = settlement.triableRecord();
+        vm.assertEq(tried.root, triable.said.root, "triable root");
+        vm.assertEq(tried.activeAt, triable.activeAt, "triable until");
+        vm.assertEq(settlement.isQuiet(), handler.isQuiet(), "quiet");
+        handler.copiesAreKept();
+        ISettlement.RootRecord memory record = settlement.activeRecord();
+        vm.assertEq(record.totalEarned, active.said.totalEarned, "total earned");
+        vm.assertEq(record.totalSpent, active.said.totalSpent, "total spent");
+        vm.assertEq(record.epoch, active.said.epoch, "epoch");
+        vm.assertEq(record.through, active.said.through, "last covered epoch");
+        vm.assertEq(settlement.lastPostedEpoch(), handler.lastPosted(), "last posted epoch");
+        vm.assertEq(registry.minTotal(), handler.minimumTotal(), "least total");
+    }
+
+    /// No double pay: what was paid for an account is what the books say, and never more than a root said it earned.
+    function accountsAreKept(Person[] memory people) private view {
         uint256 claimed;
-        for (uint256 i; i < handler.peopleCount(); ++i) {
-            address person = handler.people(i);
-            vm.assertEq(settlement.claimedOf(person), handler.paidOf(person), "claimed");
-            claimed += settlement.claimedOf(person);
+        for (uint256 i; i < people.length; ++i) {
+            Person memory person = people[i];
+            claimed += settlement.claimedOf(person.account);
+            vm.assertEq(settlement.claimedOf(person.account), person.paid, "claimed");
+            vm.assertLe(person.paid, person.entitled, "paid more than ever earned");
+            IVault.Deposit memory held = vault.depositOf(person.account);
+            vm.assertEq(held.deposited, person.deposited, "deposited");
+            vm.assertEq(held.withdrawn, person.withdrawn, "withdrawn");
+            vm.assertEq(held.payableAt, person.payableAt, "announced");
+            (bool registered, uint256 bond,,) = registry.providerOf(person.account);
+            vm.assertEq(registered, person.registered);
+            vm.assertEq(bond, person.bond, "provider's bond");
         }
-        vm.assertEq(claimed, handler.paid(), "sum of claims");
-        vm.assertEq(settlement.pot() + claimed, vault.fed(), "pot and claims are what was fed");
-        vm.assertLe(vault.fed(), settlement.activeRecord().totalEarned, "fed within earned");
-        vm.assertLe(settlement.activeRecord().totalEarned, vault.funded(), "earned within funds");
-        vm.assertLe(handler.postedEarned(), vault.funded(), "pending within funds");
+        vm.assertEq(claimed, handler.paid(), "all claims");
+    }
+
+    /// Each part holds to the unit what it owes, and what it owes is enough for everybody.
+    function solvent(
+        Root memory active,
+        Root memory pending,
+        Person[] memory people,
+        Staker[] memory cast
+    ) private view {
+        uint256 pot = handler.fed() - handler.paid();
+        vm.assertEq(settlement.pot(), pot, "pot");
+        vm.assertEq(holds(address(settlement)), pot, "settlement holds the pot");
+
+        uint256 deposits;
+        uint256 bonds;
+        for (uint256 i; i < people.length; ++i) {
+            deposits += people[i].deposited - people[i].withdrawn;
+            bonds += people[i].bond;
+        }
+        uint256 held = handler.funded() + deposits - handler.fed();
         vm.assertEq(vault.funded(), handler.funded(), "funded");
-    }
+        vm.assertEq(vault.deposits(), deposits, "deposits");
+        vm.assertEq(vault.fed(), handler.fed(), "fed");
+        vm.assertEq(holds(address(vault)), held, "vault holds funds and deposits");
 
-    /// Every token is where the counters say, and there are as many as ever.
-    function invariant_conservation() external view {
-        vm.assertEq(
-            token.balanceOf(address(vault)),
-            vault.funded() - vault.fed() + handler.donatedToVault(),
-            "vault"
-        );
-        vm.assertEq(
-            token.balanceOf(address(settlement)),
-            settlement.pot() + handler.donatedToSettlement(),
-            "settlement"
-        );
-        vm.assertEq(
-            token.balanceOf(address(registry)), handler.staked() + handler.bonds(), "registry"
-        );
-        vm.assertEq(token.totalSupply(), 1_000_000_000 ether, "supply");
-    }
-
-    /// Nothing stored ever falls.
-    function invariant_monotonicity() external {
-        ISettlement.RootRecord memory active = settlement.activeRecord();
-        Snapshot memory current = Snapshot(
-            settlement.lastPostedEpoch(),
-            active.epoch,
-            active.through,
-            active.totalEarned,
-            vault.funded(),
-            vault.fed(),
-            registry.totalStake()
-        );
-        vm.assertGe(current.lastPosted, seen.lastPosted, "last posted epoch");
-        vm.assertGe(current.activeEpoch, seen.activeEpoch, "active epoch");
-        vm.assertGe(current.through, seen.through, "through");
-        vm.assertGe(current.totalEarned, seen.totalEarned, "earned");
-        vm.assertGe(current.funded, seen.funded, "funded");
-        vm.assertGe(current.fed, seen.fed, "fed");
-        vm.assertGe(current.stake, seen.stake, "stake");
-        seen = current;
-        for (uint256 i; i < handler.peopleCount(); ++i) {
-            address person = handler.people(i);
-            (, uint256 epoch) = settlement.reputationOf(person);
-            vm.assertGe(settlement.claimedOf(person), claimedSeen[person], "claimed");
-            vm.assertGe(epoch, epochSeen[person], "epoch of the reputation");
-            vm.assertLe(epoch, current.activeEpoch, "reputation from an active root");
-            claimedSeen[person] = settlement.claimedOf(person);
-            epochSeen[person] = epoch;
+        uint256 stakes;
+        for (uint256 i; i < cast.length; ++i) {
+            stakes += cast[i].bonded + cast[i].leaving;
         }
-    }
-
-    /// At most one root is pending, above the active one, and the budget covers what was earned.
-    function invariant_roots() external view {
-        ISettlement.RootRecord memory active = settlement.activeRecord();
-        ISettlement.RootRecord memory pending = settlement.pendingRecord();
-        vm.assertLe(active.through, active.epoch, "covers only what has ended");
-        vm.assertLe(active.totalEarned, vault.rate() * active.through, "within the budgets so far");
-        if (pending.root != 0) {
-            vm.assertTrue(pending.epoch > active.epoch, "pending above active");
-            vm.assertFalse(settlement.isQuiet());
-            vm.assertEq(settlement.lastPostedEpoch(), pending.epoch, "last posted");
-        } else {
-            vm.assertEq(settlement.lastPostedEpoch(), active.epoch, "last posted");
+        for (uint256 i; i < 3; ++i) {
+            stakes += handler.shares([address(0x4E01), address(0x4E02), address(0x4E03)][i]);
         }
-        vm.assertEq(active.totalSpent, 0, "nothing can be spent yet");
-        vm.assertEq(registry.totalStake(), handler.staked(), "stake");
+        vm.assertEq(holds(address(registry)), stakes + bonds, "registry holds stakes and bonds");
+
+        enough(active, pending, people, held);
     }
 
-    function move(uint256 which, uint256 seed) private {
-        if (which == 0) handler.pass(seed);
-        else if (which == 1) handler.fund(seed);
-        else if (which == 2) handler.donate(seed, seed & 1 == 0);
-        else if (which == 3) handler.bond(seed, seed >> 4);
-        else if (which == 4) handler.register(seed);
-        else if (which == 5) handler.depart(seed);
-        else if (which == 6) handler.setRecipient(seed, seed >> 4);
-        else if (which == 7) handler.postWithoutQuorum(seed);
-        else if (which == 8) handler.activate();
-        else if (which == 9) handler.claim(seed);
-        else if (which == 10) handler.claimMany();
-        else if (which == 11) handler.push(seed);
-        else handler.post([seed, ~seed, seed / 3, seed / 5, seed / 7], seed / 9, seed & 1 == 0);
+    /// Every claim on the active root and every deposit can be paid, all together, whatever becomes of the pending one.
+    function enough(Root memory active, Root memory pending, Person[] memory people, uint256 held)
+        private
+        view
+    {
+        bool lies = pending.lie != Lie.Honest && pending.lie != Lie.Omits;
+        Root memory latest = pending.leaves.length == 0 ? active : pending;
+        uint256 feeds = latest.said.totalEarned - handler.fed();
+        vm.assertGe(held, feeds, "a root can always be fed");
+        if (handler.tainted()) return;
+
+        uint256 due;
+        for (uint256 i; i < active.leaves.length; ++i) {
+            due += active.leaves[i].earned - settlement.claimedOf(active.leaves[i].account);
+        }
+        vm.assertGe(active.said.totalEarned - handler.paid(), due, "the pot covers every claim");
+
+        if (lies) (latest, feeds) = (active, active.said.totalEarned - handler.fed());
+        uint256 owed;
+        for (uint256 i = 1; i < people.length; ++i) {
+            uint256 spent = latest.truth.length == 0 ? 0 : latest.truth[i].spent;
+            owed += people[i].deposited - people[i].withdrawn - spent;
+        }
+        vm.assertGe(held - feeds, owed, "the vault covers every deposit");
+    }
+
+    /// Who is convicted signed a lie or two statements, and nobody else loses anything; the honest never.
+    function convictedRightly(Staker[] memory cast) private view {
+        uint256 total;
+        uint256 unslashed;
+        for (uint256 i; i < cast.length; ++i) {
+            Staker memory staker = cast[i];
+            IRegistry.Conviction memory conviction = registry.convictionOf(staker.account);
+            if (staker.honest) vm.assertEq(conviction.reporter, address(0));
+            vm.assertEq(conviction.reporter, staker.convictor);
+            vm.assertEq(conviction.slashed, staker.slashed);
+            vm.assertEq(registry.stakeOf(staker.account), staker.bonded, "stake");
+            vm.assertEq(registry.unbondingOf(staker.account).amount, staker.leaving, "unbonding");
+            vm.assertLe(staker.bonded, staker.most, "stake within its maximum");
+            if (staker.validator) total += staker.bonded;
+            if (staker.convictor != address(0) && !staker.slashed) ++unslashed;
+        }
+        vm.assertEq(registry.totalStake(), total, "total stake");
+        vm.assertEq(registry.unslashed(), unslashed, "convicts to be slashed");
+    }
+
+    /// Every token is with somebody, and there are as many as ever.
+    function conserved() private view {
+        address[] memory all = handler.holders();
+        uint256 sum;
+        for (uint256 i; i < all.length; ++i) {
+            sum += token.balanceOf(all[i]);
+        }
+        vm.assertEq(sum, token.totalSupply(), "tokens conserved");
+        vm.assertEq(sum, 1_000_000_000 ether, "supply");
+    }
+
+    /// @dev What a part holds, without what was sent past the books.
+    function holds(address part) private view returns (uint256) {
+        return token.balanceOf(part) - handler.donated(part);
     }
 }
