@@ -14,12 +14,14 @@ from importlib import resources
 from typing import Any
 
 from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
 
 from chain.errors import ChainError
 from chain.events import EventDecoder
+from chain.refusals import sentence_of
 
-CONTRACTS = ("RewardToken", "Registry", "Vault", "Settlement")
+CONTRACTS = ("RewardToken", "Registry", "Vault", "Judge", "Settlement")
 
 
 class ContractError(ChainError):
@@ -31,12 +33,17 @@ class NotDeployed(ContractError):
 
 
 class ContractRefused(ContractError):
-    """A revert. name: of the custom error (`Error` with a reason string, `Panic`, or empty). facts: its arguments by name."""
+    """A revert. name: of the custom error (`Error` with a reason string, `Panic`, a selector, or empty). facts: its arguments by name.
+
+    sentence: what happened and what to do, if the error is one of the contracts' own.
+    """
 
     def __init__(self, name: str, facts: dict[str, object]) -> None:
         self.name, self.facts = name, facts
+        self.sentence = sentence_of(name, facts)
         listed = ", ".join(f"{key} {value}" for key, value in facts.items())
-        super().__init__(f"the contract refused: {name or 'no reason given'}" + (f" ({listed})" if listed else ""))
+        plain = f"{name or 'no reason given'}" + (f" ({listed})" if listed else "")
+        super().__init__("the contract refused: " + (f"{self.sentence} ({name})" if self.sentence else plain))
 
 
 @cache
@@ -62,16 +69,27 @@ def _signature(entry: Mapping[str, Any]) -> str:
 
 
 def decode_revert(data: bytes) -> ContractRefused:
-    """What revert data means; an unknown error keeps its selector as name."""
+    """What revert data means; an unknown error, or one with malformed arguments, keeps its selector as name."""
     entry = _errors().get(data[:4])
+    unknown = ContractRefused("0x" + data[:4].hex() if data else "", {})
     if entry is None:
-        return ContractRefused("0x" + data[:4].hex() if data else "", {})
-    values = decode([item["type"] for item in entry["inputs"]], data[4:])
+        return unknown
+    try:
+        values = decode([item["type"] for item in entry["inputs"]], data[4:])
+    except (DecodingError, OverflowError, UnicodeDecodeError):
+        return unknown
     names = [item["name"] for item in entry["inputs"]]
-    shown = ["0x" + value.hex() if isinstance(value, bytes) else value for value in values]
+    shown = [_shown(value) for value in values]
     return ContractRefused(entry["name"], dict(zip(names, shown, strict=True)))
 
 
+def _shown(value: object) -> object:
+    """Bytes as hexadecimal; what cannot be printed in a text is replaced, since any contract may have written it."""
+    if isinstance(value, str):
+        return "".join(one if one.isprintable() else "\ufffd" for one in value)
+    return "0x" + value.hex() if isinstance(value, bytes) else value
+
+
 def event_decoder() -> EventDecoder:
-    """A decoder of all four contracts' events."""
+    """A decoder of all contracts' events."""
     return EventDecoder(artifact(name)["abi"] for name in CONTRACTS)

@@ -8,13 +8,14 @@ from typing import Any
 
 from chain.abi import event_decoder
 from chain.backend import INTERNAL_ERROR, Backend, ReadRefused, RpcError
-from chain.contracts import RegistryContract, SettlementContract, TokenContract, VaultContract
+from chain.contracts import JudgeContract, RegistryContract, SettlementContract, TokenContract, VaultContract
 from chain.errors import ChainError, Recoverable
 from chain.events import Event, bytes_of
+from chain.fold import fold
 from chain.network import Network, load_network
 from chain.rpc import RpcBackend
 from chain.types import Address, Digest
-from chain.view import BlockStamp, ChainView, fold
+from chain.view import BlockStamp, ChainView
 from chain.web3_over import web3_over
 
 MAX_LOG_RANGE = 2_000
@@ -38,6 +39,7 @@ class ChainClient:
         self.settlement = SettlementContract(web3, network.settlement)
         self.registry = RegistryContract(web3, network.registry)
         self.vault = VaultContract(web3, network.vault)
+        self.judge = JudgeContract(web3, network.judge)
         self.token = TokenContract(web3, network.token)
         self._decoder = event_decoder()
         self._views: dict[Digest, ChainView] = {}
@@ -101,8 +103,8 @@ class ChainClient:
         return ChainView(await self.block(max(0, self.network.deployed_block - 1)))
 
     async def events(self, first: int, last: int) -> tuple[Event, ...]:
-        """The four contracts' events of the blocks from `first` to `last`, both included."""
-        addresses = [self.network.registry, self.network.vault, self.network.settlement]
+        """The contracts' events of the blocks from `first` to `last`, both included."""
+        addresses = [self.network.registry, self.network.vault, self.network.judge, self.network.settlement]
         found: list[dict[str, Any]] = []
         for start in range(first, last + 1, MAX_LOG_RANGE):
             end = min(last, start + MAX_LOG_RANGE - 1)

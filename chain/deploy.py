@@ -1,7 +1,7 @@
-"""Deploys the four contracts, funds the Vault, and reads everything back.
+"""Deploys the contracts and funds the Vault; `chain.inspection` reads everything back.
 
-The contracts name one another as immutables, so their addresses are computed before they exist: the deployer's next four
-nonces, in the order token, Registry, Vault, Settlement.
+The contracts name one another as immutables, so their addresses are computed before they exist: consecutive nonces of the deployer, in the
+order token (unless one exists already), Registry, Vault, Judge, Settlement.
 """
 
 from __future__ import annotations
@@ -16,82 +16,45 @@ from chain.abi import artifact
 from chain.backend import Backend
 from chain.canonical import encode
 from chain.client import ChainClient
+from chain.contracts import TokenContract
 from chain.epochs import Timing
 from chain.errors import DeploymentError
 from chain.events import ROLES
+from chain.inspection import TOKEN, code_of, verify_deployment
 from chain.network import Network, load_network
 from chain.parameters import DeploymentParameters
 from chain.sender import Sender
-from chain.types import Address, Wei
+from chain.types import Address, Wei, to_hex
 from chain.web3_over import web3_over
-
-TOKEN = ("DPN Reward", "DPN")
-"""Name and symbol."""
 
 
 async def deploy(backend: Backend, sender: Sender, parameters: DeploymentParameters) -> Network:
     """Deploys, funds and verifies; the deployer keeps what is not funded. `DeploymentError` if what stands is not what was asked for."""
+    await _require_token(backend, sender.address, parameters)
+    names = ("RewardToken", "Registry", "Vault", "Judge", "Settlement")[parameters.token is not None :]
     nonce = int(str(await backend.request("eth_getTransactionCount", [sender.address, "latest"])), 16)
-    token, registry, vault, settlement = (create_address(sender.address, nonce + offset) for offset in range(4))
+    places = {name: create_address(sender.address, nonce + offset) for offset, name in enumerate(names)}
+    token, settlement = parameters.token or places["RewardToken"], places["Settlement"]
     timing = parameters.timing(await _timestamp(backend) + parameters.genesis_delay)
-    listings = [
-        (to_checksum_address(listing.account), ROLES.index(listing.role), listing.max_stake, listing.endpoint)
-        for listing in parameters.listings
-    ]
-    constructions: list[tuple[str, Address, list[Any]]] = [
-        ("RewardToken", token, [*TOKEN, parameters.supply]),
-        (
-            "Registry",
-            registry,
-            [
-                _config(token, settlement, parameters.min_total, parameters.provider_bond, parameters.bond_delay),
-                listings,
-                encode(parameters.rules),
-            ],
-        ),
-        ("Vault", vault, [_config(token, settlement, parameters.rate)]),
-        (
-            "Settlement",
-            settlement,
-            [_config(registry, vault, token, parameters.treasury, *_windows(timing))],
-        ),
-    ]
-    for name, expected, arguments in constructions:
-        data = web3_over(backend).eth.contract(abi=artifact(name)["abi"], bytecode=artifact(name)["bytecode"]).constructor(*arguments)
-        receipt = await sender.wait(await sender.send(None, bytes.fromhex(str(data.data_in_transaction)[2:])))
-        if str(receipt["contractAddress"]).lower() != expected:
-            raise DeploymentError(f"{name} is at {receipt['contractAddress']}, not {expected}: is the deployer's key in use elsewhere?")
+    p = parameters
+    listings = [(to_checksum_address(one.account), ROLES.index(one.role), one.max_stake, one.endpoint) for one in p.listings]
+    arguments: dict[str, list[Any]] = {
+        "RewardToken": [*TOKEN, p.supply],
+        "Registry": [_config(token, settlement, p.min_total, p.provider_bond, p.bond_delay, p.unbond_delay), listings, encode(p.rules)],
+        "Vault": [_config(token, settlement, p.rate, p.min_deposit, p.exit_delay)],
+        "Judge": [to_checksum_address(settlement)],
+    }
+    for name in names:
+        if name == "Settlement":  # by now the token stands, and its code can be hashed
+            wired = (places["Registry"], places["Vault"], places["Judge"], token, p.treasury, p.guardian)
+            code_hash = p.token_code_hash if p.token else keccak(await code_of(backend, token))
+            arguments[name] = [(*_config(*wired), code_hash, *_windows(timing))]
+        await _create(backend, sender, name, places[name], arguments[name])
     chain = ChainClient(backend, await load_network(backend, settlement))
-    for call in (chain.token.approve(vault, parameters.funding), chain.vault.fund(parameters.funding)):
+    for call in (chain.token.approve(places["Vault"], p.funding), chain.vault.fund(p.funding)):
         await sender.wait(await sender.send(call.to, call.data))
     await verify_deployment(chain, parameters, timing.genesis)
     return chain.network
-
-
-async def verify_deployment(chain: ChainClient, parameters: DeploymentParameters, genesis: int) -> None:
-    """Compares everything that can be read back; `DeploymentError` names the first difference."""
-    network = chain.network
-    view = await chain.view(await chain.latest())
-    compared: dict[str, tuple[object, object]] = {
-        "the windows": (network.timing, parameters.timing(genesis)),
-        "the rules": (network.rules, parameters.rules),
-        "the rate": (network.rate, parameters.rate),
-        "the provider's bond": (network.provider_bond, parameters.provider_bond),
-        "the bond's delay": (await chain.registry.number("bondDelay"), parameters.bond_delay),
-        "the least total stake": (await chain.registry.number("minTotal"), parameters.min_total),
-        "the treasury": (network.treasury, parameters.treasury),
-        "the token's supply": (await chain.token.number("totalSupply"), parameters.supply),
-        "the Vault's funds": (await chain.vault.number("funded"), parameters.funding),
-        "the Vault's settlement": (await chain.vault.settlement(), network.settlement),
-        "the Registry's settlement": (await chain.registry.settlement(), network.settlement),
-        "the lists": (
-            {(x.account, x.role, x.endpoint, x.max_stake) for x in view.listings},
-            {(x.account, x.role, x.endpoint, x.max_stake) for x in parameters.listings},
-        ),
-    }
-    for name, (found, expected) in compared.items():
-        if found != expected:
-            raise DeploymentError(f"{name}: the chain has {found}, the parameters say {expected}")
 
 
 async def bond(chain: ChainClient, sender: Sender, account: Address, amount: Wei) -> None:
@@ -103,6 +66,28 @@ async def bond(chain: ChainClient, sender: Sender, account: Address, amount: Wei
 def create_address(deployer: Address, nonce: int) -> Address:
     """Where a contract created by this transaction stands: the last 20 bytes of keccak256(rlp([deployer, nonce]))."""
     return Address("0x" + keccak(rlp_encode([bytes.fromhex(deployer[2:]), nonce]))[12:].hex())
+
+
+async def _require_token(backend: Backend, deployer: Address, parameters: DeploymentParameters) -> None:
+    """`DeploymentError` if a token that should exist already is another one, or the deployer cannot fund the Vault with it."""
+    if parameters.token is None:
+        return
+    code_hash = keccak(await code_of(backend, parameters.token))
+    if code_hash != parameters.token_code_hash:
+        expected = to_hex(parameters.token_code_hash)
+        raise DeploymentError(f"the code at the token's address {parameters.token} hashes to {to_hex(code_hash)}, not {expected}")
+    held = await TokenContract(web3_over(backend), parameters.token).balance_of(deployer)
+    if held < parameters.funding:
+        raise DeploymentError(
+            f"the deployer {deployer} holds {held} wei of the token, and the funding is {parameters.funding}: send it the rest first"
+        )
+
+
+async def _create(backend: Backend, sender: Sender, name: str, expected: Address, arguments: list[Any]) -> None:
+    data = web3_over(backend).eth.contract(abi=artifact(name)["abi"], bytecode=artifact(name)["bytecode"]).constructor(*arguments)
+    receipt = await sender.wait(await sender.send(None, bytes.fromhex(str(data.data_in_transaction)[2:])))
+    if str(receipt["contractAddress"]).lower() != expected:
+        raise DeploymentError(f"{name} is at {receipt['contractAddress']}, not {expected}: is the deployer's key in use elsewhere?")
 
 
 def _windows(timing: Timing) -> tuple[int, ...]:

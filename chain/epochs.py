@@ -65,7 +65,7 @@ class Timing:
 
 
 def proposer_index(epoch: int, round_: int, validators: int) -> int:
-    """Which of `validators` (those with stake, in listing order) proposes: keccak256(abi.encode(epoch, round)) mod n."""
+    """Which of `validators` (those with stake, by ascending address) proposes: keccak256(abi.encode(epoch, round)) mod n."""
     from eth_utils.crypto import keccak
 
     return int.from_bytes(keccak(epoch.to_bytes(32, "big") + round_.to_bytes(32, "big")), "big") % validators

@@ -7,7 +7,9 @@ Source: `@openzeppelin/merkle-tree` 1.0, format `standard-v1`, whose dumps this 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from eth_utils.crypto import keccak
@@ -21,6 +23,31 @@ LEAF_ENCODING = ("address", "uint256", "uint256", "uint256", "uint256")
 
 class MerkleError(ChainError):
     """No tree, or not a tree of this kind: `detail` says what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Multiproof:
+    """One proof for several leaves of a tree, in the order in which it takes them.
+
+    flags: one a hashing; the first operand is the head of the queue of leaves and inner nodes, the second the next of the queue (True)
+    or of `proof` (False); the result goes to the queue's end. As OpenZeppelin's `MerkleProof.multiProofVerify` takes it.
+    """
+
+    leaves: tuple[Leaf, ...]
+    proof: tuple[Digest, ...]
+    flags: tuple[bool, ...]
+
+    def packed_leaves(self) -> bytes:
+        """64 bytes each, as `claimPacked` takes them; `MerkleError` for a leaf that is out of range."""
+        return b"".join(map(_packed, self.leaves))
+
+    def packed_steps(self) -> bytes:
+        """The flags as bits, the most significant of the first byte first."""
+        bits = sum(1 << (7 - index % 8 + 8 * (self._steps() - 1 - index // 8)) for index, flag in enumerate(self.flags) if flag)
+        return bits.to_bytes(self._steps(), "big")
+
+    def _steps(self) -> int:
+        return (len(self.flags) + 7) // 8
 
 
 def leaf_hash(leaf: Leaf) -> Digest:
@@ -77,6 +104,25 @@ class MerkleTree:
             index = (index - 1) // 2
         return tuple(path)
 
+    def multiproof(self, accounts: Iterable[Address]) -> Multiproof:
+        """One proof for these accounts' leaves, at least one, each once. `MerkleError` if one has no leaf or none is given."""
+        wanted = set(accounts)
+        if not wanted or (missing := wanted - self._by_account.keys()):
+            raise MerkleError(f"{min(missing)} has no leaf in this tree" if wanted else "a proof is for at least one leaf")
+        chosen = sorted(((self._tree_index[self._by_account[one]], self._by_account[one]) for one in wanted), reverse=True)
+        queue, proof, flags = deque(index for index, _ in chosen), [], []
+        while queue[0] > 0:
+            index = queue.popleft()
+            sibling = index + 1 if index % 2 else index - 1
+            together = bool(queue) and queue[0] == sibling
+            flags.append(together)
+            if together:
+                queue.popleft()
+            else:
+                proof.append(self._nodes[sibling])
+            queue.append((index - 1) // 2)
+        return Multiproof(tuple(self.leaves[leaf] for _, leaf in chosen), tuple(proof), tuple(flags))
+
     def dump(self) -> dict[str, Any]:
         """The tree as `StandardMerkleTree.load` takes it."""
         return {
@@ -106,6 +152,14 @@ def load(dump: Mapping[str, Any]) -> MerkleTree:
     if nodes != tree.dump()["tree"]:
         raise MerkleError("the dump's nodes are not the ones its values make")
     return tree
+
+
+def _packed(leaf: Leaf) -> bytes:
+    widths = ((leaf.earned, 12), (leaf.spent, 12), (leaf.points, 8), (leaf.reputation, 4))
+    try:
+        return bytes.fromhex(leaf.account[2:]) + b"".join(number.to_bytes(width, "big") for number, width in widths) + bytes(8)
+    except OverflowError:
+        raise MerkleError(f"the leaf of {leaf.account} is out of range") from None
 
 
 def _parent(left: bytes, right: bytes) -> Digest:

@@ -26,6 +26,7 @@ class Network:
     settlement: Address
     registry: Address
     vault: Address
+    judge: Address
     token: Address
     treasury: Address
     timing: Timing
@@ -43,7 +44,7 @@ async def load_network(backend: Backend, settlement: Address) -> Network:
     """Reads a deployment; `NotDeployed` or `DeploymentError` says what is not as it should be."""
     web3 = web3_over(backend)
     contract = SettlementContract(web3, settlement)
-    registry, vault, token, treasury = [await contract.part(name) for name in ("registry", "vault", "token", "treasury")]
+    registry, vault, judge, token, treasury = [await contract.part(name) for name in ("registry", "vault", "judge", "token", "treasury")]
     windows = ("genesis", "epochLength", "intake", "postWindow", "challenge", "margin", "roundLength", "slotsPerEpoch")
     timing = Timing(*await asyncio.gather(*(contract.number(name) for name in windows)))
     registry_contract = RegistryContract(web3, registry)
@@ -54,12 +55,13 @@ async def load_network(backend: Backend, settlement: Address) -> Network:
         settlement=settlement,
         registry=registry,
         vault=vault,
+        judge=judge,
         token=token,
         treasury=treasury,
         timing=timing,
         rules=rules,
         rate=Wei(await VaultContract(web3, vault).number("rate")),
-        provider_bond=Wei(await registry_contract.number("providerBond")),
+        provider_bond=await registry_contract.provider_bond(),
         deployed_block=block,
     )
 
