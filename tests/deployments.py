@@ -11,7 +11,8 @@ from chain.client import ChainClient
 from chain.deploy import deploy
 from chain.inprocess import InProcessBackend
 from chain.keys import NodeKey
-from chain.parameters import DeploymentParameters, ListedAtGenesis
+from chain.messages import NewListing
+from chain.parameters import DeploymentParameters
 from chain.rules import Rules
 from chain.sender import Sender
 from chain.types import Wei
@@ -28,14 +29,16 @@ NETWORK_WINDOWS: Mapping[str, int] = MappingProxyType(
         "challenge": 43_200,
         "margin": 3_600,
         "round_length": 1_200,
+        "exit_delay": 2_592_000,
+        "unbond_delay": 1_814_400,
     }
 )
 """For `parameters(**NETWORK_WINDOWS)`: epochs so long that none ends during a test."""
 
 
-def listed(role: str, key: NodeKey, endpoint: str) -> ListedAtGenesis:
+def listed(role: str, key: NodeKey, endpoint: str) -> NewListing:
     """A node that may bond up to 100 tokens."""
-    return ListedAtGenesis(key.address, role, endpoint, Wei(100 * ETHER))
+    return NewListing(key.address, role, endpoint, Wei(100 * ETHER))
 
 
 def parameters(**changes: Any) -> DeploymentParameters:
@@ -52,8 +55,11 @@ def parameters(**changes: Any) -> DeploymentParameters:
         supply=Wei(10**9 * ETHER),
         funding=Wei(10**8 * ETHER),
         rate=Wei(1_000 * ETHER),
+        min_deposit=Wei(ETHER),
+        exit_delay=60,
         provider_bond=Wei(10 * ETHER),
         bond_delay=60,
+        unbond_delay=45,
         min_total=Wei(60 * ETHER),
         treasury=DEPLOYER.address,
         listings=(

@@ -95,7 +95,7 @@ def test_both_chains_do_the_same() -> None:
     found = [receipt_of_theirs(theirs.get_transaction_receipt(theirs.send_raw_transaction(raw))) for raw in sent]
     assert found == receipts
     assert [receipt["status"] for receipt in receipts].count(0) == 1
-    assert len(code) == 4
+    assert len(code) == 5
     for address, deployed in code.items():
         assert theirs.get_code(address) == deployed
 

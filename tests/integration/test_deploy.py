@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from eth_utils.crypto import keccak
 
-from chain.abi import ContractRefused
+from chain.abi import ContractRefused, decode_revert
 from chain.backend import Reverted
 from chain.client import ChainClient
-from chain.deploy import bond, verify_deployment
+from chain.deploy import bond, deploy
 from chain.errors import DeploymentError
-from chain.parameters import ParameterError
+from chain.inprocess import InProcessBackend
+from chain.inspection import code_of, verify_deployment
+from chain.messages import NewListing
+from chain.parameters import AMOUNTS, LENGTHS, ParameterError
 from chain.rules import Rules
-from chain.types import ZERO_ADDRESS, Address, Wei
+from chain.sender import Sender
+from chain.types import ZERO_ADDRESS, Address, Digest, Wei
 from chain.view import BlockStamp
 from provider.errors import NothingToDo
 from provider.wallet import Wallet
 from runtime.terminal import CommandFailed
-from tests.deployments import COLD, DEPLOYER, ETHER, PROVIDER, VALIDATOR, deployed, parameters
+from tests.deployments import COLD, DEPLOYER, ETHER, PROVIDER, RESOLVER, VALIDATOR, deployed, listed, parameters
 from wire.http import Client
 
 
@@ -40,8 +47,6 @@ def test_what_stands_is_what_was_asked_for() -> None:
 
 def test_bonding_above_the_listed_maximum_is_refused_by_name() -> None:
     async def run() -> None:
-        from chain.abi import decode_revert
-
         _, chain, sender = await deployed()
         with pytest.raises(Reverted) as refused:
             await bond(chain, sender, VALIDATOR.address, Wei(101 * ETHER))
@@ -109,13 +114,14 @@ def test_a_provider_registers_is_paid_elsewhere_and_leaves() -> None:
             await sender.wait(await sender.send(transfer.to, transfer.data))
             await wallet.register(PROVIDER, COLD.address)
             registration = (await chain.view()).registrations[PROVIDER.address]
-            assert (registration.recipient, registration.referrer, registration.bond) == (COLD.address, ZERO_ADDRESS, 10 * ETHER)
+            assert (registration.referrer, registration.bond) == (ZERO_ADDRESS, 10 * ETHER)
+            assert (await chain.view()).recipient_of(PROVIDER.address) == COLD.address
             with pytest.raises(NothingToDo):
                 await wallet.register(PROVIDER, COLD.address)
             with pytest.raises(Reverted):  # the node key gave the right away
                 await wallet.set_recipient(PROVIDER, PROVIDER.address, PROVIDER.address)
             await wallet.set_recipient(COLD, PROVIDER.address, DEPLOYER.address)
-            assert await chain.registry.recipient_of(PROVIDER.address) == DEPLOYER.address
+            assert await chain.settlement.recipient_of(PROVIDER.address) == DEPLOYER.address
             assert await wallet.unregister(PROVIDER) > (await chain.latest()).timestamp
             assert PROVIDER.address not in (await chain.view()).registrations
             with pytest.raises(NothingToDo, match="No root is active"):
@@ -126,25 +132,108 @@ def test_a_provider_registers_is_paid_elsewhere_and_leaves() -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({"challenge": 6}, "fit in epoch_length"),
-        ({"intake": 11}, "intake must end"),
-        ({"min_total": Wei(49 * ETHER)}, "min_total"),
-        ({"min_total": Wei(67 * ETHER)}, "min_total"),
-        ({"rate": Wei(0)}, "rate"),
-        ({"funding": Wei(10**10 * ETHER)}, "funding"),
-        ({"listings": ()}, "min_total|validators"),
-        ({"slots_per_epoch": 3}, "slots_per_epoch"),
-        ({"slots_per_epoch": 0}, "slots_per_epoch"),
-        ({"epoch_length": 4 * 1025, "slots_per_epoch": 1025}, "slots_per_epoch"),
-        ({"rules": Rules()}, "heartbeat"),
-    ],
-)
-def test_parameters_that_contradict_one_another_are_refused(changes: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(ParameterError, match=sentence):
+STRANGERS = tuple(Address(f"0x{number:040x}") for number in range(1, 34))
+
+
+def listings(*changed: NewListing) -> tuple[NewListing, ...]:
+    """The smallest network's, with more."""
+    return (*parameters().listings, *changed)
+
+
+def one_more(**changes: Any) -> dict[str, Any]:
+    return {"listings": listings(replace(listed("master", COLD, ""), **changes))}
+
+
+LONG = {"epoch_length": 200_000, "post_window": 65_538, "intake": 3, "round_length": 1, "unbond_delay": 400_005, "exit_delay": 500_000}
+"""As many rounds as are too many."""
+CROWD = tuple(NewListing(account, "validator", "", Wei(1)) for account in STRANGERS)
+TOKEN: dict[str, Any] = {"token": DEPLOYER.address, "token_code_hash": b"\x01" * 32, "supply": Wei(0)}
+NONSENSE: list[tuple[dict[str, Any], str, str | None]] = [
+    ({"challenge": 6}, "post_window + challenge + margin must fit", "InvalidWindows"),
+    ({"challenge": 0}, "challenge must be positive", "InvalidWindows"),
+    ({"margin": 0}, "margin must be positive", "InvalidWindows"),
+    ({"intake": 11}, "intake must be positive and end", "InvalidWindows"),
+    ({"intake": 0}, "intake must be positive and end", None),
+    ({"round_length": 0}, "round_length must be positive", "InvalidWindows"),
+    (LONG, "at most 65535 rounds", "InvalidWindows"),
+    ({"slots_per_epoch": 3}, "slots_per_epoch must", "InvalidWindows"),
+    ({"slots_per_epoch": 0}, "slots_per_epoch must", "InvalidWindows"),
+    ({"epoch_length": 4 * 1025, "slots_per_epoch": 1025, "unbond_delay": 9_000, "exit_delay": 9_000}, "slots_per_epoch must", None),
+    ({"rules": Rules()}, "at least one heartbeat", None),
+    ({"genesis_delay": 0}, "genesis_delay must be positive", "GenesisInPast"),
+    ({"unbond_delay": 44}, "unbond_delay must be at least", "DelayTooShort"),
+    ({"exit_delay": 55}, "exit_delay must be at least", "DelayTooShort"),
+    ({"listings": parameters().listings[1:]}, "at least one validator", "NoValidators"),
+    ({"listings": listings(*CROWD), "min_total": Wei(60 * ETHER)}, "at most 32 nodes", "ListFull"),
+    ({"listings": listings(listed("resolver", RESOLVER, ""))}, "listed once", "AlreadyListed"),
+    (one_more(account=ZERO_ADDRESS), "the zero address not", "ZeroAddress"),
+    (one_more(max_stake=Wei(0)), "max_stake must be positive", "ZeroAmount"),
+    (one_more(max_stake=Wei(2**96)), "max_stake must be positive and below", None),
+    (one_more(endpoint="e" * 257), "at most 256 bytes", "EndpointTooLong"),
+    ({"min_total": Wei(50 * ETHER - 1)}, "min_total must lie between 1/2", "MinTotalOutOfBounds"),
+    ({"min_total": Wei(200 * ETHER // 3 + 1)}, "min_total must lie between 1/2", "MinTotalOutOfBounds"),
+    ({"rate": Wei(10**8 * ETHER + 1)}, "rate must be within funding", None),
+    ({"funding": Wei(10**9 * ETHER + 1)}, "funding must not exceed supply", None),
+    ({"supply": Wei(2**96)}, "supply must be below", None),
+    ({"token_code_hash": b"\x01" * 32}, "token_code_hash is for a token", None),
+    (TOKEN | {"token": ZERO_ADDRESS}, "token must not be the zero", None),
+    (TOKEN | {"supply": Wei(1)}, "leave supply out", None),
+    (TOKEN | {"token_code_hash": bytes(32)}, "must come with its token_code_hash", None),
+    ({"treasury": ZERO_ADDRESS}, "treasury must not be the zero", "ZeroAddress"),
+    *(({name: 2**32 + 1}, f"{name} must lie between 0 and 2", None) for name in LENGTHS),
+    *(({name: Wei(2**96)}, f"{name} must be positive and below", None) for name in AMOUNTS),
+    *(({name: Wei(0)}, f"{name} must be positive and below", "ZeroAmount") for name in ("rate", "min_deposit", "provider_bond")),
+]
+"""What is changed of the smallest network, the sentence that refuses it before anything is sent, the error of the contracts that know."""
+
+
+@pytest.mark.parametrize(("changes", "sentence", "_"), NONSENSE)
+def test_nonsense_is_refused_before_anything_is_sent(changes: dict[str, Any], sentence: str, _: str | None) -> None:
+    with pytest.raises(ParameterError, match=re.escape(sentence)):
         parameters(**changes)
+
+
+def test_there_is_nonsense_for_every_sentence() -> None:
+    foreign = parameters(**TOKEN)
+    sentences = {sentence for one in (parameters(), foreign) for sentence, _ in one._requirements()}
+    assert [one for one in sentences if not any(sentence in one for _, sentence, _ in NONSENSE)] == []
+
+
+@pytest.mark.parametrize(("changes", "error"), [(changes, error) for changes, _, error in NONSENSE if error])
+def test_the_contracts_refuse_it_too(changes: dict[str, Any], error: str) -> None:
+    unchecked = parameters()
+    for name, value in changes.items():
+        object.__setattr__(unchecked, name, value)
+
+    async def run() -> None:
+        backend = InProcessBackend(balances={DEPLOYER.address: 1_000 * ETHER})
+        with pytest.raises(Reverted) as refused:
+            await deploy(backend, Sender(backend, DEPLOYER, 31337, poll_s=0.01), unchecked)
+        assert decode_revert(refused.value.data).name == error
+
+    asyncio.run(run())
+
+
+def test_another_token_than_was_said_is_refused_before_anything_is_sent() -> None:
+    async def run() -> None:
+        backend, chain, sender = await deployed()
+        before = await chain.latest()
+        code_hash = Digest(keccak(await code_of(backend, chain.network.token)))
+        for token, said, sentence in (
+            (chain.network.token, Digest(b"\x01" * 32), "hashes to"),
+            (chain.network.vault, code_hash, "hashes to"),
+            (STRANGERS[0], code_hash, "there is no contract at"),
+        ):
+            with pytest.raises(DeploymentError, match=sentence):
+                await deploy(backend, sender, parameters(token=token, token_code_hash=said, supply=Wei(0)))
+        chosen = parameters(token=chain.network.token, token_code_hash=code_hash, supply=Wei(0))
+        with pytest.raises(DeploymentError, match="send it the rest first"):
+            await deploy(backend, Sender(backend, COLD, 31337), chosen)
+        assert await chain.latest() == before
+        again = await deploy(backend, sender, chosen)
+        assert (again.token, again.settlement) != (chain.network.token, chain.network.settlement)
+
+    asyncio.run(run())
 
 
 def test_addresses_of_contracts_are_computed_as_the_chain_does() -> None:

@@ -83,9 +83,9 @@ def test_a_root_by_hand_read_from_outside(root: Path) -> None:
                 assert await read(served.url, network.settlement, "pendingRoot()(bytes32)") == to_hex(tree.root)
 
                 posted = await chain.settlement.pending_record()
-                await until(chain, posted.posted_at + timing.challenge)
+                await until(chain, posted.active_at)
                 assert await read(served.url, network.settlement, "activeRoot()(bytes32)") == to_hex(tree.root)
-                registered = chain.registry.set_recipient(PROVIDER.address, COLD.address)
+                registered = chain.settlement.set_recipient(PROVIDER.address, COLD.address)
                 await send(provider, registered)
                 await send(deployer, chain.settlement.claim(leaves[0], tree.path(PROVIDER.address)))
                 reputation = await read(served.url, network.settlement, "reputationOf(address)(uint256,uint256)", PROVIDER.address)

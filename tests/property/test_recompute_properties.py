@@ -54,7 +54,7 @@ class World:
     def section(self, epoch: int) -> ChainSection:
         listed = [ListedNode(a, "master", 1) for a in MASTERS[: self.masters]] + [ListedNode(a, "resolver", 1) for a in RESOLVERS]
         providers = tuple(RegisteredProvider(a, ZERO_ADDRESS, 1) for a in self.registered[epoch])
-        return ChainSection(epoch, epoch, Digest(bytes(32)), tuple(listed), (), providers, self.funded, self.rate, TREASURY)
+        return ChainSection(epoch, epoch, Digest(bytes(32)), tuple(listed), (), providers, (), self.funded, self.rate, TREASURY)
 
     def evidence(self, statements: Sequence[Statement] | None = None) -> Evidence:
         """One proof a provider and epoch."""
