@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 async def run(config: MasterConfig, stop: asyncio.Event, clock: Clock) -> None:
     """Serves until `stop` is set. Raises what `open_node` does, and `ConfigError` if the port is taken."""
-    async with open_node(config, "master", clock) as node:
+    async with open_node(config, "master", clock, stop) as node:
         network = node.network
         rounds = network.rules.echo_rounds
         responder = Responder(secrets.token_bytes(32), network.timing, rounds, config.max_exchanges)

@@ -7,17 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
-from provider.terminal import (
-    ConfigFile,
+from provider.terminal import ConfigFile, with_wallet
+from runtime.terminal import (
+    AsJson,
     Keystore,
+    NodeFile,
     PassphraseFile,
     Rpc,
     Settlement,
+    address_from,
+    ask,
+    guarded,
     settings_from,
+    show,
     unlock,
-    with_wallet,
 )
-from runtime.terminal import AsJson, NodeFile, address_from, ask, guarded, show
 
 app = typer.Typer(help="Share bandwidth: register, run, see where you stand.", no_args_is_help=True)
 

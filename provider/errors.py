@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from chain.errors import Recoverable
 from runtime.terminal import CommandFailed
+from runtime.terminal import NothingToDo as NothingToDo
 
 
 class ProviderError(Exception):
@@ -37,10 +38,6 @@ class NoPeer(ProviderError, Recoverable):
     def __init__(self, role: str) -> None:
         self.role = role
         super().__init__(f"the chain lists no {role} at present: nothing can be done before it does")
-
-
-class NothingToDo(CommandFailed):
-    exit_code = 5
 
 
 class FeeTooHigh(CommandFailed):

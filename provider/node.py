@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 async def run(config: ProviderConfig, stop: asyncio.Event, clock: Clock) -> None:
     """Provides until `stop` is set, then says goodbye. Raises what `open_node` does, `ForeignStore`, and `OSError` for ports in use."""
-    async with open_node(config, "provider", clock) as node:
+    async with open_node(config, "provider", clock, stop) as node:
         with contextlib.suppress(Recoverable):
             if node.address not in (await node.chain.view()).registrations:
                 log.warning("not registered on chain: it may serve, and is not paid for being available. See: dpn provider register")

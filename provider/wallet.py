@@ -9,11 +9,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from chain.abi import decode_revert
 from chain.amounts import ONE_TOKEN, tokens
-from chain.backend import Backend, Reverted, RpcError
+from chain.backend import Backend, Reverted
 from chain.canonical import decode
 from chain.client import ChainClient, open_chain
 from chain.contracts import Call
@@ -21,26 +20,17 @@ from chain.errors import ChainError, CodecError
 from chain.keys import NodeKey
 from chain.merkle import verify
 from chain.messages import Leaf
-from chain.sender import Sender, TransactionFailed
+from chain.sender import TransactionFailed
 from chain.types import PPM, ZERO_ADDRESS, Address, Digest, Wei
 from provider.errors import FeeTooHigh, NothingToDo, NoVerifiedLeaf, RootMoved
-from runtime.config import NodeConfig
+from runtime.account import gas_of, gas_price, send
+from runtime.config import AccountConfig, NodeConfig
 from runtime.terminal import CommandFailed
 from wire.agreement import LeafPath
 from wire.http import Client, PeerError
 
 LOOKS, LOOK_AGAIN_S = 3, 1.5
 LOOK_AT_THE_NEW_ROOT = "A newer root became active, or somebody claimed, meanwhile: the reward is looked up anew."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WalletConfig:
-    """What the wallet is told; the same names as in a provider's file, whose other settings it passes over."""
-
-    rpc_urls: tuple[str, ...]
-    settlement: Address
-    keystore: Path
-    passphrase_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +83,7 @@ class Wallet:
 
     async def balance(self, account: Address) -> Balance:
         coins = await self._backend.request("eth_getBalance", [account, "latest"])
-        recipient = await self.chain.registry.recipient_of(account)
+        recipient = await self.chain.settlement.recipient_of(account)
         return Balance(account, recipient, await self.chain.token.balance_of(recipient), int(str(coins), 16))
 
     async def rewards(self, account: Address) -> Rewards:
@@ -120,7 +110,7 @@ class Wallet:
             leaf = Leaf(found.account, found.earned, found.spent, found.points, found.reputation)
             if found.account == account and verify(record.root, leaf, found.path):
                 claimed = await self.chain.settlement.claimed_of(account, block)
-                recipient = await self.chain.registry.recipient_of(account, block)
+                recipient = await self.chain.settlement.recipient_of(account, block)
                 return Rewards(leaf, found.path, record.epoch, record.root, claimed, recipient)
             refusals.append(f"{validator.endpoint}: its path does not lead to the active root 0x{record.root.hex()}")
         raise NoVerifiedLeaf(f"No validator proved a record of {account} in the active root. " + "; ".join(refusals))
@@ -131,13 +121,11 @@ class Wallet:
         if rewards.claimable <= 0:
             raise NothingToDo(f"Everything that {account} earned up to epoch {rewards.epoch} has been claimed.")
         call = self.chain.settlement.claim(rewards.leaf, rewards.path)
-        estimate = {"from": payer, "to": call.to, "data": "0x" + call.data.hex()}
         try:
-            gas = int(str(await self._backend.request("eth_estimateGas", [estimate])), 16)
-        except RpcError as error:
-            raise _claim_refused(error.revert_data(), error) from error
-        price = int(str(await self._backend.request("eth_gasPrice", [])), 16)
-        return ClaimOffer(rewards, call, gas, gas * price)
+            gas = await gas_of(self._backend, payer, call)
+        except Reverted as error:
+            raise _claim_refused(error.data) from error
+        return ClaimOffer(rewards, call, gas, gas * await gas_price(self._backend))
 
     async def claim(self, offer: ClaimOffer, key: NodeKey, max_fee_ppm: int, token_price: int, *, force: bool) -> str:
         """Sends the claim and waits for it; its transaction hash. `FeeTooHigh` unless forced; `RootMoved` if the offer is out of date."""
@@ -150,7 +138,7 @@ class Wallet:
         try:
             return await self.send(key, offer.call)
         except Reverted as error:
-            raise _claim_refused(error.data, error) from error
+            raise _claim_refused(error.data) from error
         except TransactionFailed as error:  # what was true when gas was estimated no longer was when it was mined
             raise RootMoved(f"{error}. {LOOK_AT_THE_NEW_ROOT}") from error
 
@@ -159,10 +147,11 @@ class Wallet:
         record = await self.chain.registry.provider_of(key.address)
         if record.registered:
             raise NothingToDo(f"{key.address} is registered already; change its recipient with `dpn wallet set-recipient`.")
-        need = self.chain.network.provider_bond
+        asked = await self.chain.registry.provider_bond()
+        need = Wei(max(0, asked - record.bond))  # a bond that waits is used again
         held = await self.chain.token.balance_of(key.address)
-        if record.release_at == 0 and held < need:
-            raise CommandFailed(f"The bond is {tokens(need)} DPN, and {key.address} holds {tokens(held)} DPN: send it the rest first.")
+        if held < need:
+            raise CommandFailed(f"The bond is {tokens(asked)} DPN, and {key.address} holds {tokens(held)} DPN: send it the rest first.")
         if await self.chain.token.allowance(key.address, self.chain.network.registry) < need:
             await self.send(key, self.chain.token.approve(self.chain.network.registry, need))
         return await self.send(key, self.chain.registry.register(recipient, referrer))
@@ -181,18 +170,15 @@ class Wallet:
         return await self.send(key, self.chain.registry.withdraw_bond())
 
     async def set_recipient(self, key: NodeKey, account: Address, recipient: Address) -> str:
-        return await self.send(key, self.chain.registry.set_recipient(account, recipient))
+        return await self.send(key, self.chain.settlement.set_recipient(account, recipient))
 
     async def send(self, key: NodeKey, call: Call) -> str:
         """Sends a call from the key's account and waits until it is mined."""
-        sender = Sender(self._backend, key, self.chain.network.chain_id)
-        transaction = await sender.send(call.to, call.data)
-        await sender.wait(transaction)
-        return transaction
+        return await send(self._backend, self.chain.network.chain_id, key, call)
 
 
 @contextlib.asynccontextmanager
-async def open_wallet(config: WalletConfig | NodeConfig) -> AsyncIterator[Wallet]:
+async def open_wallet(config: AccountConfig | NodeConfig) -> AsyncIterator[Wallet]:
     """A wallet on the configured deployment, closed at the end."""
     async with open_chain(config.rpc_urls[0], config.settlement) as chain:
         client = Client(chain.network.domain)
@@ -202,9 +188,9 @@ async def open_wallet(config: WalletConfig | NodeConfig) -> AsyncIterator[Wallet
             await client.close()
 
 
-def _claim_refused(data: bytes | None, error: ChainError) -> ChainError | RootMoved:
+def _claim_refused(data: bytes) -> ChainError | RootMoved:
     """`RootMoved` if the contract refused because another root is active or the claim was made meanwhile, else the refusal itself."""
-    refused = None if data is None else decode_revert(data)
-    if refused is not None and refused.name in ("NotInTree", "NothingToClaim"):
+    refused = decode_revert(data)
+    if refused.name in ("NotInTree", "NothingToClaim"):
         return RootMoved(f"{refused}. {LOOK_AT_THE_NEW_ROOT}")
-    return refused or error
+    return refused

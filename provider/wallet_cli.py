@@ -8,21 +8,23 @@ from typing import Annotated, Any
 
 import typer
 
-from provider.terminal import (
-    Account,
-    ConfigFile,
+from provider.terminal import Account, ConfigFile, keystore_from, with_wallet
+from runtime.terminal import (
+    AsJson,
     Keystore,
     PassphraseFile,
     Rpc,
     Settlement,
+    UsageError,
     Yes,
     account_of,
-    keystore_from,
+    address_from,
+    guarded,
     settings_from,
+    show,
     unlock,
-    with_wallet,
+    wei_from,
 )
-from runtime.terminal import AsJson, UsageError, address_from, guarded, show, wei_from
 
 app = typer.Typer(help="Keys, balances, rewards and claims.", no_args_is_help=True)
 

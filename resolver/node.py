@@ -33,7 +33,7 @@ MOST_REPUTATIONS = 32
 async def run(config: ResolverConfig, stop: asyncio.Event, clock: Clock) -> None:
     """Serves until `stop` is set. `OSError` if an address cannot be bound, `ValueError` for a zone that is none; else as `open_node`."""
     zone = parse_zone(config.zone)
-    async with open_node(config, "resolver", clock) as node, contextlib.AsyncExitStack() as stack:
+    async with open_node(config, "resolver", clock, stop) as node, contextlib.AsyncExitStack() as stack:
         store = PoolStore(config.data_dir / "pool.sqlite", node.domain)
         stack.callback(store.close)
         surroundings = await read_surroundings(node.chain)

@@ -62,6 +62,17 @@ class NodeConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountConfig:
+    """What a command is told that reads the chain or sends from an account; the same names as in a node's file, whose other settings it
+    passes over."""
+
+    rpc_urls: tuple[str, ...]
+    settlement: Address
+    keystore: Path
+    passphrase_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeystoreConfig:
     """A key alone, for commands that need no chain."""
 

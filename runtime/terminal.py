@@ -2,7 +2,8 @@
 
     CommandFailed     4: a contract or a node refused; subclasses have their own exit codes
     ├── UsageError    2: an argument, a setting or a file is wrong
-    └── NoAnswer      3: nothing answers where the configuration says a node listens
+    ├── NoAnswer      3: nothing answers where the configuration says a node listens
+    └── NothingToDo   5: there is nothing to do, or it is done already
 
 Exit codes are listed in `cli.app`. Whatever is heavy is imported by the function that needs it.
 """
@@ -11,14 +12,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from runtime.config import ConfigError, NodeConfig, load
+from runtime.config import AccountConfig, ConfigError, NodeConfig, load
 
 if TYPE_CHECKING:
+    from chain.keys import NodeKey
     from chain.types import Address, Wei
 
 T = TypeVar("T")
@@ -26,6 +29,13 @@ C = TypeVar("C", bound=NodeConfig)
 
 NodeFile = Annotated[Path, typer.Option("--config", help="The node's TOML file; see docs/operating.md.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
+Rpc = Annotated[str | None, typer.Option("--rpc", help="JSON-RPC URL of the chain.")]
+Settlement = Annotated[str | None, typer.Option("--settlement", help="Address of the settlement contract.")]
+Keystore = Annotated[Path | None, typer.Option("--keystore", help="V3 keystore file.")]
+PassphraseFile = Annotated[
+    Path | None, typer.Option("--passphrase-file", help="Its first line is the pass phrase (else DPN_PASSPHRASE, else a prompt).")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before sending.")]
 
 LONGEST_ANSWER = 4 * 1024 * 1024
 
@@ -44,6 +54,38 @@ class NoAnswer(CommandFailed):
     exit_code = 3
 
 
+class NothingToDo(CommandFailed):
+    exit_code = 5
+
+
+def settings_from(
+    config: Path | None, rpc: str | None, settlement: str | None, keystore: Path | None, phrase: Path | None
+) -> AccountConfig:
+    """What a command is told by its options, the environment and a node's file; `ConfigError` if something is missing."""
+    given = {"rpc_urls": rpc, "settlement": settlement, "keystore": absolute(keystore), "passphrase_file": absolute(phrase)}
+    return load(AccountConfig, config, given, only_known=False)
+
+
+def absolute(path: Path | None) -> Path | None:
+    """Paths of the command line are relative to where it is typed, not to the configuration file."""
+    return path.expanduser().absolute() if path else None
+
+
+def unlock(settings: AccountConfig) -> NodeKey:
+    """The keystore's key; the pass phrase is asked for if neither a file nor the environment has it."""
+    from chain.keys import load as load_key
+    from runtime.passphrase import read_passphrase
+
+    return load_key(settings.keystore, read_passphrase(settings.passphrase_file))
+
+
+def account_of(given: str | None, settings: AccountConfig) -> Address:
+    """The account of an option, else the keystore's, which is not unlocked for that."""
+    from chain.keys import address_in
+
+    return address_from(given) if given else address_in(settings.keystore)
+
+
 def address_from(text: str) -> Address:
     """An address from the command line; `UsageError` otherwise."""
     from chain.types import parse_address
@@ -56,6 +98,11 @@ def wei_from(text: str) -> Wei:
     from chain.amounts import parse_tokens
 
     return _parsed(parse_tokens, text)
+
+
+def local_time(second: int) -> str:
+    """A time as the clock on this machine's wall shows it."""
+    return f"{datetime.fromtimestamp(second, UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
 def _parsed(parse: Callable[[str], T], text: str) -> T:

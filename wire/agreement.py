@@ -58,9 +58,25 @@ class RegisteredProvider:
 
 
 @dataclass(frozen=True, slots=True)
+class Depositor:
+    """An account that has ever deposited, at a block; lifetime sums in wei. exited: the epoch of its exit plus one, as the Vault keeps
+    it; 0 if it has not exited."""
+
+    account: Address
+    deposited: U256
+    withdrawn: U256
+    exited: U64
+
+    @property
+    def held(self) -> int:
+        """Deposited and not withdrawn: the most that it can have spent, wei."""
+        return self.deposited - self.withdrawn
+
+
+@dataclass(frozen=True, slots=True)
 class ChainSection:
-    """What one covered epoch reads from the chain, rebuilt from logs: `validators` and `providers` at anchor(epoch), `roles` at
-    anchor(epoch - 1); `rate` and `funded` in wei; all ascending by address."""
+    """What one covered epoch reads from the chain, rebuilt from logs: `validators`, `providers` and `deposits` at anchor(epoch), `roles`
+    at anchor(epoch - 1); `rate` and `funded` in wei; all ascending by address."""
 
     epoch: U64
     anchor_block: U64
@@ -68,6 +84,7 @@ class ChainSection:
     roles: tuple[ListedNode, ...]
     validators: tuple[ListedNode, ...]
     providers: tuple[RegisteredProvider, ...]
+    deposits: tuple[Depositor, ...]
     funded: U256
     rate: U256
     treasury: Address

@@ -1,5 +1,8 @@
 """How every role starts: its key, its chain, one line that says who and where it is; and how its process ends.
 
+A bundle may change the rules while a node runs. It then ends what it does in good order and starts anew within the same process: whatever a
+role is killed and started again by, it goes on where it was, so this is no case of its own.
+
 Exit codes: 0 stopped as asked, 2 configuration, 3 the chain or deployment is not usable, 1 everything else.
 """
 
@@ -11,6 +14,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,13 +32,16 @@ from runtime.clock import Clock, SystemClock
 from runtime.config import ConfigError, NodeConfig, load
 from runtime.database import DatabaseMismatch
 from runtime.log import start as start_log
-from runtime.loop import stop_on_signals
+from runtime.loop import every, stop_on_signals
 from runtime.passphrase import read_passphrase
 from wire.http import Client, answer
 
 log = logging.getLogger(__name__)
 
 C = TypeVar("C", bound=NodeConfig)
+
+LOOK_AT_RULES = 5
+"""Looks at the chain (`poll_s`) between two at its rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +69,32 @@ class Node:
 
 
 @contextlib.asynccontextmanager
-async def open_node(config: NodeConfig, role: str, clock: Clock) -> AsyncIterator[Node]:
-    """Key, chain and client of a node, closed at the end. Raises `KeyFileError`, `ConfigError` or `ChainError`."""
+async def open_node(config: NodeConfig, role: str, clock: Clock, stop: asyncio.Event) -> AsyncIterator[Node]:
+    """Key, chain and client of a node, closed at the end. Sets `stop` once other rules are in force than those it was opened with.
+
+    Raises `KeyFileError`, `ConfigError` or `ChainError`.
+    """
     key = load_key(config.keystore, read_passphrase(config.passphrase_file))
     async with open_chain(config.rpc_urls[0], config.settlement) as chain:
         domain = chain.network.domain
         client = Client(domain, config.bind_host)
+        following = asyncio.create_task(every(LOOK_AT_RULES * config.poll_s, partial(_look_at_rules, chain, stop), stop, clock))
+        following.add_done_callback(lambda _: stop.set())
         try:
             log.info("%s %s on chain %d, contract %s, protocol %s", role, key.address, domain.chain_id, domain.settlement, PROTOCOL_VERSION)
             yield Node(role, key, chain.backend, chain, client, clock)
+            if following.done():
+                await following  # ended by an error, if there was one
         finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
             await client.close()
+
+
+async def _look_at_rules(chain: ChainClient, stop: asyncio.Event) -> None:
+    if await chain.registry.rules_digest() != chain.network.rules.digest():
+        log.info("the network's rules have changed; this node starts anew with them")
+        stop.set()
 
 
 def status(node: Node, **counters: object) -> web.Response:
@@ -101,4 +123,16 @@ def main(role: str, config_type: type[C], run: Callable[[C, asyncio.Event, Clock
 
 async def _until_stopped(run: Callable[[C, asyncio.Event, Clock], Awaitable[None]], config: C) -> None:
     with stop_on_signals() as stop:
-        await run(config, stop, SystemClock())
+        while not stop.is_set():
+            ended = asyncio.Event()  # set by `stop`, and by `open_node`
+            relay = asyncio.create_task(_pass_on(stop, ended))
+            try:
+                await run(config, ended, SystemClock())
+            finally:
+                relay.cancel()
+                await asyncio.gather(relay, return_exceptions=True)
+
+
+async def _pass_on(stop: asyncio.Event, ended: asyncio.Event) -> None:
+    await stop.wait()
+    ended.set()
