@@ -1,4 +1,4 @@
-"""Who does what when an epoch is closed: values in, decisions out. Seconds are block time; validators are in listing order.
+"""Who does what when an epoch is closed: values in, decisions out. Seconds are block time; validators are in ascending order of address.
 
 The chain orders candidates: a round has one proposer, a newer candidate replaces an older one, and only the newest can be posted.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chain.contracts import Candidate
 
 Stakes = Mapping[Address, Wei]
-"""Validators with stake in listing order, and their stakes in wei."""
+"""Validators with stake by ascending address, and their stakes in wei."""
 
 
 def open_epoch(timing: Timing, second: int) -> int | None:
@@ -50,7 +50,7 @@ def stagger_s(timing: Timing) -> int:
 
 
 def turn_of(me: Address, first: Address, validators: Sequence[Address]) -> int:
-    """How many validators come before `me` if `first` begins and the others follow in listing order."""
+    """How many validators come before `me` if `first` begins and the others follow by ascending address."""
     return (validators.index(me) - validators.index(first)) % len(validators)
 
 

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from aiohttp import web
 
+from chain.events import Posted
 from chain.merkle import MerkleTree
 from chain.messages import EpochAttestation
 from chain.typed import Signed, signer_of
@@ -14,9 +15,11 @@ from validator.agreement import open_epoch
 from validator.archive import Archive
 from validator.closing import Closing, Sight
 from validator.intake import Intake
+from validator.investigation import answerable
 from validator.journal import Journal
-from validator.report import Report
+from validator.report import Report, conviction
 from validator.state import decode_state, leaves_of
+from validator.watcher import Watcher
 from wire import paths
 from wire.agreement import LeafPath
 from wire.http import answer, application, body_of, read
@@ -25,15 +28,16 @@ from wire.refusals import Refused
 
 T = TypeVar("T")
 
-MOST_OF_ONE = 2
-"""Different attestations of one validator for one round that are kept: two prove that it signed twice."""
+KEPT_EPOCHS = 32
+"""Epochs, the newest, of which attestations are taken: what was signed for a round that is over still proves that it was signed twice."""
 
 
 class Api:
     """Serves one validator."""
 
-    def __init__(self, node: Node, archive: Archive, journal: Journal, intake: Intake, closing: Closing) -> None:
+    def __init__(self, node: Node, archive: Archive, journal: Journal, intake: Intake, closing: Closing, watcher: Watcher) -> None:
         self._node, self._archive, self._journal, self._intake, self._closing = node, archive, journal, intake, closing
+        self._watcher = watcher
         self._report = Report(node.address, node.chain, archive, journal, closing)
         self._tree: tuple[Digest, MerkleTree] | None = None
 
@@ -58,7 +62,9 @@ class Api:
 
     async def _status(self, _: web.Request) -> web.Response:
         proofs = {"accepted": self._intake.accepted, "refused": self._intake.refused}
-        return status(self._node, proofs=proofs, epochs=await self._report.epochs())
+        watch = {"proven": self._watcher.proven, "withheld": self._watcher.withheld}
+        told = {"stake": self._report.stake(), "conviction": conviction(self._watcher.verdict), "watch": watch}
+        return status(self._node, proofs=proofs, epochs=await self._report.epochs(), **told)
 
     async def _post_proof(self, request: web.Request) -> web.Response:
         return answer(await self._intake.accept(await body_of(request)))
@@ -88,34 +94,43 @@ class Api:
     async def _post_attestation(self, request: web.Request) -> web.Response:
         signed: Signed[EpochAttestation] = await read(request, Signed[EpochAttestation])
         message, sight = signed.message, self._sight()
-        timing = self._node.network.timing
-        epoch = open_epoch(timing, sight.latest.timestamp)
-        round_ = timing.round_at(message.epoch, sight.latest.timestamp) if message.epoch == epoch else None
-        # A peer that has seen a newer block may be a round or a second ahead.
-        if round_ is None or message.round > round_ + 1:
+        if message.round > self._last_round(message.epoch, sight.latest.timestamp):
             raise Refused("unknown_candidate", "this epoch or round is not open here", next_try=int(self._node.clock.now()) + 1)
         signer = signer_of(signed, self._node.domain)
-        if signer not in [listing.account for listing in sight.view.validators()]:
+        if signer not in answerable(sight.view) and signer not in [listing.account for listing in sight.view.validators()]:
             raise Refused("not_listed", f"{signer} is no validator with stake", {"signer": signer})
-        mine = [one for one in self._journal.attestations_of(message.epoch, message.round) if signer_of(one, self._node.domain) == signer]
-        if signed not in mine and len(mine) < MOST_OF_ONE:
-            self._journal.keep_attestation(signer, signed)
+        self._journal.keep_evidence(signer, signed)
         return answer({"signer": signer})
+
+    def _last_round(self, epoch: int, second: int) -> int:
+        """The last round of an epoch for which an attestation is taken now; -1 for none."""
+        timing = self._node.network.timing
+        ended = timing.epoch_at(second) - 1
+        if epoch == open_epoch(timing, second):
+            # A peer that has seen a newer block may be a round or a second ahead.
+            return (timing.round_at(epoch, second) or 0) + 1
+        is_over = max(0, ended - KEPT_EPOCHS) < epoch <= ended and second > timing.post_end(epoch)
+        return (timing.post_window - timing.intake) // timing.round_length if is_over else -1
 
     async def _manifest(self, request: web.Request) -> web.Response:
         epoch = paths.number(request.match_info["epoch"])
-        return answer({"epoch": epoch, "digest": _found({e.epoch: e.manifest_digest for e in self._sight().view.posted}.get(epoch))})
+        return answer({"epoch": epoch, "digest": self._posting(epoch).manifest_digest})
 
     async def _state(self, request: web.Request) -> web.Response:
         epoch = paths.number(request.match_info["epoch"])
-        return answer({"epoch": epoch, "digest": _found({e.epoch: e.state_digest for e in self._sight().view.posted}.get(epoch))})
+        return answer({"epoch": epoch, "digest": self._posting(epoch).state_digest})
+
+    def _posting(self, epoch: int) -> Posted:
+        """The epoch's posted root, cancelled or not: its files are what an auditor of a fraud asks for."""
+        return _found(self._sight().view.posting(epoch))
 
     async def _leaf(self, request: web.Request) -> web.Response:
         account = paths.address(request.match_info["address"])
-        record = await self._node.chain.settlement.active_record()
+        block = await self._node.chain.latest()
+        record = await self._node.chain.settlement.active_record(block)
         if not any(record.root):
             raise Refused("not_yet", "no root is active yet", next_try=int(self._node.clock.now()) + self._node.network.timing.epoch_length)
-        tree = self._tree_of(record.root, record.state_digest)
+        tree = self._tree_of(record.root, _found((await self._node.chain.view(block)).posting(record.epoch)).state_digest)
         leaf = _found(tree.leaf(account))
         path = tree.path(account)
         return answer(LeafPath(record.epoch, record.root, account, leaf.earned, leaf.spent, leaf.points, leaf.reputation, path))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from chain.client import ChainClient
 from chain.contracts import RootRecord
-from chain.view import BlockStamp
+from chain.types import ZERO_DIGEST
+from chain.view import ChainView
 from validator.agreement import Stakes
 from validator.chain_section import chain_section
 from validator.epoch import covered_epochs
@@ -21,8 +22,8 @@ class BasisReader:
         self._chain = chain
         self._sections: dict[int, tuple[ChainSection, Stakes]] = {}
 
-    async def read(self, epoch: int, parent: RootRecord, at: BlockStamp) -> Basis | None:
-        """The basis of a root for `epoch` upon the active record `parent`; None until the anchor of `epoch` is final."""
+    async def read(self, epoch: int, parent: RootRecord, view: ChainView) -> Basis | None:
+        """The basis of a root for `epoch` upon the active record `parent`, both at `view`; None until the anchor of `epoch` is final."""
         sections, sets = [], {}
         for covered in covered_epochs(parent.through, epoch):
             found = await self._section(covered)
@@ -32,8 +33,10 @@ class BasisReader:
             sets[covered] = found[1]
         if not sections or (closing := await self._section(epoch)) is None:
             return None
-        rules_digest = await self._chain.registry.rules_digest(at)
-        return Basis(epoch, parent.root, parent.state_digest, rules_digest, tuple(sections), sets, closing[1])
+        posted = view.posting(parent.epoch)
+        parent_state = posted.state_digest if posted is not None else ZERO_DIGEST  # before the first root there is none
+        deposits = {account: deposit.held for account, deposit in view.deposits.items()}
+        return Basis(epoch, parent.root, parent_state, view.rules_digest, tuple(sections), sets, closing[1], deposits)
 
     async def _section(self, epoch: int) -> tuple[ChainSection, Stakes] | None:
         if epoch not in self._sections:

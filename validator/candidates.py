@@ -12,17 +12,18 @@ from chain.errors import CodecError
 from chain.messages import EpochAttestation
 from chain.network import Network
 from chain.typed import Signed, digest_of
-from chain.types import to_hex
+from chain.types import Address, to_hex
 from chain.view import Listing
 from validator.agreement import choose_inventories, proposer_of
 from validator.archive import Archive
 from validator.epoch import Outcome, attestation_of, recompute
-from validator.errors import Wrong
+from validator.errors import Defect, Wrong
 from validator.evidence import Evidence
 from validator.files import file_digest
+from validator.frauds import Fraud, LeafTree, frauds_in
 from validator.manifests import Basis, check_attestation, check_manifest
 from validator.peers import Peers
-from validator.state import State, decode_state, encode_state, genesis_state
+from validator.state import State, decode_state, encode_state, genesis_state, leaves_of
 from validator.verification import ListedRoles
 from wire.agreement import Manifest
 from wire.messages import Inventory
@@ -38,7 +39,7 @@ class Candidates:
 
     def __init__(self, network: Network, archive: Archive, peers: Peers) -> None:
         self._archive, self._peers = archive, peers
-        self._domain, self._timing, self._rules = network.domain, network.timing, network.rules
+        self._domain, self._timing, self._rules, self._treasury = network.domain, network.timing, network.rules, network.treasury
         self._evidence = Evidence(archive, peers, network.domain, network.timing, network.rules)
 
     async def collect(self, basis: Basis, others: Sequence[Listing]) -> Inventories:
@@ -53,21 +54,24 @@ class Candidates:
         return ready
 
     async def build(self, basis: Basis, ready: Inventories, round_: int, others: Sequence[Listing]) -> EpochAttestation | None:
-        """The attestation over the inventories that are here, its files stored; None while too few are, or the parent's state is not."""
+        """The attestation over the inventories that are here, its files stored; None while too few are, or the parent's state is not.
+
+        Raises `ManifestError`, or `Defect` if the own outcome would convict who signs it.
+        """
         chosen = {epoch: choose_inventories(ready[epoch], stakes) for epoch, stakes in basis.sets.items()}
         inventories = {epoch: found for epoch, found in chosen.items() if found is not None}
         parent = await self._parent_state(basis, others)
         if len(inventories) < len(chosen) or parent is None:
             return None
         manifest = basis.manifest(inventories)
-        outcome = await self._recompute(parent, manifest)
+        outcome = await self._recompute(parent, manifest, basis)
         manifest_digest = self._archive.keep_file(encode(manifest))
         return attestation_of(manifest, manifest_digest, outcome, self._archive.keep_file(encode_state(outcome.state)), round_)
 
     async def judge(self, recorded: Candidate, basis: Basis, others: Sequence[Listing]) -> EpochAttestation | None:
         """The recorded attestation, once the own recomputation from bytes on the own disk is the same; None while bytes are missing.
 
-        Raises `Wrong` or `ManifestError` for a candidate that is never to be signed.
+        Raises `Wrong`, `ManifestError` or `Defect` for a candidate that is never to be signed.
         """
         proposer = proposer_of(recorded.epoch, recorded.round, tuple(basis.stakes))
         peers = sorted(others, key=lambda peer: peer.account != proposer)
@@ -92,7 +96,7 @@ class Candidates:
                     raise found
             if not all(gathered):
                 return None
-        outcome = await self._recompute(parent, manifest)
+        outcome = await self._recompute(parent, manifest, basis)
         state = encode_state(outcome.state)
         own = attestation_of(manifest, file_digest(data), outcome, file_digest(state), recorded.round)
         if own != said or digest_of(own, self._domain) != recorded.digest:
@@ -125,6 +129,15 @@ class Candidates:
             log.error("the state of the active root is not one: %s", error)  # noqa: TRY400 - two thirds of the stake signed it
             return None
 
-    async def _recompute(self, parent: State, manifest: Manifest) -> Outcome:
+    async def _recompute(self, parent: State, manifest: Manifest, basis: Basis) -> Outcome:
         evidence = self._evidence.of(manifest)
-        return await asyncio.to_thread(recompute, parent, manifest, evidence, self._timing, self._rules)
+        outcome = await asyncio.to_thread(recompute, parent, manifest, evidence, self._timing, self._rules)
+        before = LeafTree(leaves_of(parent, self._treasury)) if any(basis.parent_root) else None
+        fraud = await asyncio.to_thread(_first_fraud, outcome, before, basis.deposits)
+        if fraud is not None:
+            raise Defect(fraud.proof.NAME, f"the own root {to_hex(outcome.root)} for epoch {manifest.epoch} could be proven wrong")
+        return outcome
+
+
+def _first_fraud(outcome: Outcome, parent: LeafTree | None, deposits: Mapping[Address, int]) -> Fraud | None:
+    return next(frauds_in(LeafTree(outcome.leaves), outcome.total_earned, parent, deposits), None)

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 from chain.types import Address, Wei
 from chain.view import ChainView, Listing
-from wire.agreement import ChainSection, ListedNode, RegisteredProvider
+from wire.agreement import ChainSection, Depositor, ListedNode, RegisteredProvider
 
 
 def chain_section(epoch: int, end: ChainView, start: ChainView, rate: Wei, treasury: Address) -> ChainSection:
     """The section of `epoch`. end: the view at anchor(epoch). start: the view at anchor(epoch - 1), which says who held a role.
 
-    rate: the Vault's budget per epoch. Validators are those with stake; providers those registered and bonded.
+    rate: the Vault's budget per epoch. Validators are those with stake; providers those registered and bonded; deposits all that were ever
+    made, since who has nothing left may deposit again.
     """
     return ChainSection(
         epoch=epoch,
@@ -24,6 +25,10 @@ def chain_section(epoch: int, end: ChainView, start: ChainView, rate: Wei, treas
             RegisteredProvider(one.provider, one.referrer, one.bond)
             for one in sorted(end.registrations.values(), key=lambda one: one.provider)
             if one.bond > 0
+        ),
+        deposits=tuple(
+            Depositor(account, one.deposited, one.withdrawn, 0 if one.exit_epoch is None else one.exit_epoch + 1)
+            for account, one in sorted(end.deposits.items())
         ),
         funded=end.funded,
         rate=rate,

@@ -1,14 +1,21 @@
-"""`dpn validator`: run one, look at one. Whatever is heavy is imported by the command that needs it."""
+"""`dpn validator`: run one, look at one, and the commands of `validator.stake_cli`.
+
+Whatever is heavy is imported by the command that needs it.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from runtime.terminal import AsJson, NodeFile, ask, guarded, show
+from runtime.terminal import AsJson, NodeFile, ask, guarded, local_time, show
+from validator import stake_cli
 
-app = typer.Typer(help="Verify proofs, agree on what they were worth, post the root.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(help="Verify proofs, agree on what they were worth, post the root; bond, and report frauds.", no_args_is_help=True)
 
 
 @app.command()
@@ -23,7 +30,7 @@ def run(config: NodeFile) -> None:
 
 @app.command()
 def status(config: NodeFile, as_json: AsJson = False) -> None:
-    """Ask the running validator how far the newest epochs are."""
+    """Ask the running validator how far the newest epochs are, and how its stake stands."""
     from validator.config import ValidatorConfig
 
     found = guarded(lambda: ask(ValidatorConfig, config, "validator"))
@@ -40,8 +47,37 @@ def _show(found: dict[str, Any]) -> None:
     console = Console()
     proofs = found["proofs"]
     console.print(f"validator {found['address']} on {found['network']}: {proofs['accepted']} proofs accepted, {proofs['refused']} refused")
+    _show_stake(console, found)
     table = Table("epoch", "state", "round", "root", "posted by", "signers")
     for epoch in found["epochs"]:
         cells = (epoch.get("round", ""), epoch.get("root", ""), epoch.get("postedBy", ""), len(epoch.get("signers", ())) or "")
         table.add_row(str(epoch["epoch"]), epoch["state"], *map(str, cells))
     console.print(table)
+
+
+def _show_stake(console: Console, found: dict[str, Any]) -> None:
+    from chain.amounts import tokens
+
+    stake, conviction = found["stake"], found["conviction"]
+    if stake:
+        console.print(f"stake: {tokens(int(stake['bonded']))} of at most {tokens(int(stake['maximum']))} DPN")
+        if int(stake["unbonding"]):
+            console.print(f"unbonding: {tokens(int(stake['unbonding']))} DPN, free at {local_time(stake['unbondingFreeAt'])}")
+        if int(stake["share"]):
+            console.print(f"reporter's share to collect: {tokens(int(stake['share']))} DPN; dpn validator collect")
+    if conviction:
+        taken = f"{tokens(int(conviction['amount']))} DPN taken" if conviction["slashed"] else "its stake is going to be taken"
+        console.print(
+            f"convicted ({conviction['proof']}): {conviction['reason']}. Reported by {conviction['reporter']}, "
+            f"transaction {conviction['transaction']}; {taken}. It signs nothing any more."
+        )
+    if found["watch"]["withheld"]:
+        console.print(f"the root {found['watch']['withheld']} cannot be judged: nobody serves the state it was made of")
+
+
+app.command()(stake_cli.bond)
+app.command()(stake_cli.unbond)
+app.command()(stake_cli.withdraw)
+app.command("report-fraud")(stake_cli.report_fraud)
+app.command()(stake_cli.slash)
+app.command()(stake_cli.collect)

@@ -32,7 +32,7 @@ from validator.archive import Archive
 from validator.basis import BasisReader
 from validator.candidates import Candidates, Inventories
 from validator.epoch import covered_epochs
-from validator.errors import ManifestError, Wrong
+from validator.errors import Defect, ManifestError, Wrong
 from validator.journal import Journal
 from validator.manifests import Basis
 from validator.peers import Peers
@@ -99,10 +99,12 @@ class Closing:
         self._close_intakes(sight.parent.through)
         await self._catch_up(sight)
         await self._activate(sight)
+        if self._key.address in sight.view.convictions:
+            return  # barred for good; `validator.watcher` says why
         epoch = open_epoch(self._timing, sight.latest.timestamp)
         if epoch is None or sight.last_posted >= epoch:
             return
-        basis = await self._basis.read(epoch, sight.parent, sight.view.block)
+        basis = await self._basis.read(epoch, sight.parent, sight.view)
         if basis is None:
             return
         if self._key.address not in basis.stakes:
@@ -162,12 +164,15 @@ class Closing:
             except ManifestError as error:
                 log.warning("epoch %d, round %d: nothing can be proposed: %s", basis.epoch, round_, error)
                 return
+            except Defect as defect:
+                log.error("epoch %d, round %d: nothing is proposed, by a defect of this program: %s", basis.epoch, round_, defect)  # noqa: TRY400
+                return
             if candidate is None:
                 return
             candidate = self._journal.keep_candidate(candidate)
             self._reached("candidate_stored")
         digest = digest_of(candidate, self._domain)
-        sent = await self._poster.send("propose", basis.epoch, round_, self._chain.settlement.propose(basis.epoch, round_, digest))
+        sent = await self._poster.send("propose", (basis.epoch, round_), self._chain.settlement.propose(basis.epoch, round_, digest))
         if sent.done:
             log.info("epoch %d, round %d: candidate %s is recorded", basis.epoch, round_, to_hex(digest))
             self._reached("proposed")
@@ -186,6 +191,11 @@ class Closing:
                 bound = await self._candidates.judge(recorded, basis, self._others(sight))
             except (Wrong, ManifestError) as wrong:
                 log.warning("epoch %d, round %d: the candidate is not signed: %s", recorded.epoch, recorded.round, wrong)
+                self._rejected.add(recorded.digest)
+                return
+            except Defect as defect:
+                # It is the recomputation that is wrong; where it was is of no use to whoever reads this.
+                log.error("epoch %d, round %d: nothing is signed, by a defect of this program: %s", recorded.epoch, recorded.round, defect)  # noqa: TRY400
                 self._rejected.add(recorded.digest)
                 return
             if bound is None:
@@ -217,7 +227,7 @@ class Closing:
         held = self._journal.attestations(candidate.epoch, candidate.round, candidate.digest)
         signers = sorted(account for account in held if account in basis.stakes)
         call = self._chain.settlement.post(held[signers[0]].message, [held[signer].signature for signer in signers])
-        sent = await self._poster.send("post", candidate.epoch, candidate.round, call)
+        sent = await self._poster.send("post", (candidate.epoch, candidate.round), call)
         if sent.done:
             done = "root posted" if sent.effect else "another has posted the root"
             log.info("epoch %d: %s; %d signatures, transaction %s", candidate.epoch, done, len(signers), sent.transaction)
@@ -248,23 +258,25 @@ class Closing:
     # 6. Activate, and hold what is posted
 
     async def _activate(self, sight: Sight) -> None:
-        if not sight.view.posted:
+        roots = sight.view.roots()
+        if not roots:
             return
-        newest = sight.view.posted[-1]
+        newest = roots[-1]
         accounts = [listing.account for listing in sight.view.validators()]
         if newest.epoch <= self._activated or self._key.address not in accounts:
             return
         first = proposer_of(newest.epoch, newest.round, accounts)
         if is_my_turn_to_activate(self._timing, newest.active_at, sight.latest.timestamp, self._key.address, first, accounts):
             # Refused if it is active already: estimating says so, and nothing is sent.
-            await self._poster.send("activate", newest.epoch, newest.round, self._chain.settlement.activate())
+            await self._poster.send("activate", (newest.epoch, newest.round), self._chain.settlement.activate())
             self._activated = newest.epoch
 
     async def _catch_up(self, sight: Sight) -> None:
         """Fetches state and manifest of the newest posted root if this validator has not computed it: it serves them and builds on them."""
-        if not sight.view.posted:
+        roots = sight.view.roots()
+        if not roots:
             return
-        newest = sight.view.posted[-1]
+        newest = roots[-1]
         for digest in {newest.state_digest, newest.manifest_digest} - self._held:
             try:
                 if await self._peers.file(digest, self._others(sight)) is not None:

@@ -117,15 +117,16 @@ def _next_state(state: State, section: ChainSection, proofs: Iterable[Signed[Act
         provider: _measure(found, roles, timing, rules) for provider, found in _gather(proofs, section.epoch, roles, timing).items()
     }
     bonded = {provider.provider for provider in section.providers if provider.bond > 0}
-    before = {account.account: account for account in state.accounts}
+    before = {account.account: account for account in state.accounts if account.first_epoch}  # a deposit alone gives no standing
+    spent = {account.account: account.spent for account in state.accounts}
 
     accounts: dict[Address, AccountState] = {}
     for provider in before.keys() | measured.keys():
-        account = before.get(provider) or _newcomer(provider, section.epoch, rules)
+        account = before.get(provider) or _newcomer(provider, spent.get(provider, 0), section.epoch, rules)
         accounts[provider] = _placed(account, measured.get(provider, _SILENT), provider in bonded, section.epoch)
     earned = _earned(accounts, measured, bonded, state, section, rules)
 
-    after = []
+    after: dict[Address, AccountState] = {}
     for provider, account in sorted(accounts.items()):
         seen = measured.get(provider, _SILENT)
         score = _score(account, seen, provider in bonded, section.epoch, timing, rules)
@@ -138,8 +139,10 @@ def _next_state(state: State, section: ChainSection, proofs: Iterable[Signed[Act
             buckets=buckets,
         )
         if (provider in bonded and provider in before) or _is_worth_keeping(renewed):
-            after.append(renewed)
-    return State(section.epoch, tuple(after))
+            after[provider] = renewed
+    for deposit in section.deposits:  # a leaf for everyone who may want to withdraw with one
+        after.setdefault(deposit.account, _newcomer(deposit.account, spent.get(deposit.account, 0), 0, rules))
+    return State(section.epoch, tuple(after[account] for account in sorted(after)))
 
 
 def _gather(proofs: Iterable[Signed[ActivityProof]], epoch: int, roles: ListedRoles, timing: Timing) -> dict[Address, _Evidence]:
@@ -160,8 +163,9 @@ def _measure(found: _Evidence, roles: ListedRoles, timing: Timing, rules: Rules)
     return _Measured(up, reputation.performance(marks, masters), pay.group_of(found.reports) if up else "")
 
 
-def _newcomer(provider: Address, epoch: int, rules: Rules) -> AccountState:
-    return AccountState(provider, 0, 0, 0, reputation.reputation((), rules), epoch, "", 0, ())
+def _newcomer(account: Address, spent: int, epoch: int, rules: Rules) -> AccountState:
+    """Spent is what it was: nothing adds to it before there are receipts, and what will is capped by what is held at the anchor."""
+    return AccountState(account, 0, spent, 0, reputation.reputation((), rules), epoch, "", 0, ())
 
 
 def _placed(account: AccountState, measured: _Measured, bonded: bool, epoch: int) -> AccountState:

@@ -2,6 +2,7 @@
 
 ValidatorError
 ├── Wrong              what a candidate, a manifest or an inventory says is not so: it is never signed
+├── Defect             the own outcome can be proven wrong, by a mistake of this program: it is not proposed or signed; `code` says how
 ├── ManifestError      a manifest nothing can be recomputed from: it is neither proposed nor signed; `code` says why
 └── JournalConflict    something else was signed for this epoch and round: the new thing is never signed
 
@@ -20,6 +21,14 @@ class ValidatorError(Exception):
 
 class Wrong(ValidatorError):
     """The text says what."""
+
+
+class Defect(ValidatorError):
+    """`code`: the name of the proof that would convict whoever signs."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        self.code, self.detail = code, detail
+        super().__init__(f"{code}: {detail}")
 
 
 class ManifestError(ValidatorError):

@@ -1,8 +1,9 @@
-"""What a validator proposed and signed about epochs, and what others signed: written before it leaves, read after every restart."""
+"""What a validator proposed and signed about epochs, what others signed, and what it reports: written before it leaves, read after every
+restart."""
 
 from __future__ import annotations
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
@@ -11,7 +12,10 @@ from chain.messages import EpochAttestation
 from chain.typed import Domain, Signed, digest_of
 from chain.types import Address, Digest
 from validator.errors import JournalConflict
-from validator.tables import AttestationRow, CandidateRow, JournalRow
+from validator.tables import AttestationRow, CandidateRow, JournalRow, ReportRow
+
+MOST_OF_ONE = 2
+"""Different attestations of one validator for one round that are kept of what others say: two prove that it signed twice."""
 
 
 class Journal:
@@ -75,6 +79,46 @@ class Journal:
             )
             session.commit()
         return True
+
+    def keep_evidence(self, validator: Address, attestation: Signed[EpochAttestation]) -> bool:
+        """Stores a verified attestation unless two of the validator are held for its round; whether it is new here."""
+        message = attestation.message
+        query = select(func.count()).where(
+            AttestationRow.epoch == message.epoch, AttestationRow.round == message.round, AttestationRow.validator == validator
+        )
+        with Session(self._engine) as session:
+            held: int = session.exec(query).one()
+        return held < MOST_OF_ONE and self.keep_attestation(validator, attestation)
+
+    def signed_twice(self) -> dict[Address, tuple[Signed[EpochAttestation], ...]]:
+        """By validator, all its attestations for rounds in which it signed several."""
+        key = (AttestationRow.epoch, AttestationRow.round, AttestationRow.validator)
+        several = select(*key).group_by(*map(col, key)).having(func.count() > 1)
+        found: dict[Address, tuple[Signed[EpochAttestation], ...]] = {}
+        with Session(self._engine) as session:
+            for epoch, round_, validator in session.exec(several).all():
+                query = select(AttestationRow.raw).where(
+                    AttestationRow.epoch == epoch, AttestationRow.round == round_, AttestationRow.validator == validator
+                )
+                signed = tuple(decode(Signed[EpochAttestation], raw) for raw in session.exec(query))
+                found[Address(validator)] = (*found.get(Address(validator), ()), *signed)
+        return found
+
+    def salt(self, evidence: Digest) -> Digest | None:
+        """The secret drawn for the report of this evidence."""
+        with Session(self._engine) as session:
+            row = session.get(ReportRow, evidence)
+            return Digest(row.salt) if row is not None else None
+
+    def keep_salt(self, evidence: Digest, name: str, salt: Digest) -> Digest:
+        """Stores the secret of a report before it is committed to; the one that is stored now, which is the first."""
+        with Session(self._engine) as session:
+            row = session.get(ReportRow, evidence)
+            if row is None:
+                row = ReportRow(evidence=evidence, name=name, salt=salt)
+                session.add(row)
+                session.commit()
+            return Digest(row.salt)
 
     def attestations_of(self, epoch: int, round_: int) -> tuple[Signed[EpochAttestation], ...]:
         """All that is known to be signed for a round, whatever it says, ascending by signer."""

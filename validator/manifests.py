@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from chain.errors import CodecError
 from chain.messages import EpochAttestation
 from chain.typed import Domain, Signed, verify
-from chain.types import Digest
+from chain.types import Address, Digest
 from validator.agreement import Stakes, is_quorum
 from validator.errors import Wrong
 from wire.agreement import ChainSection, CoveredEpoch, InventoryIndex, Manifest
@@ -20,7 +20,7 @@ class Basis:
     """What a root for `epoch` has to build on, as this validator reads it from the chain.
 
     sections: one per covered epoch, in order. sets: the validators with stake at each one's anchor. stakes: those at anchor(epoch), who
-    propose, sign and post.
+    propose, sign and post. deposits: deposited and not withdrawn by now, wei, which is what the Judge would look at.
     """
 
     epoch: int
@@ -30,6 +30,7 @@ class Basis:
     sections: tuple[ChainSection, ...]
     sets: Mapping[int, Stakes]
     stakes: Stakes
+    deposits: Mapping[Address, int]
 
     @property
     def through(self) -> int:

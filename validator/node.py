@@ -1,4 +1,4 @@
-"""The validator's daemon: takes proofs, and closes epochs with the others."""
+"""The validator's daemon: takes proofs, closes epochs with the others, and watches them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ from validator.archive import Archive
 from validator.closing import Closing
 from validator.config import ValidatorConfig
 from validator.intake import Intake
+from validator.investigation import Investigation
 from validator.journal import Journal
 from validator.peers import Peers
 from validator.poster import Poster
+from validator.reporting import Reporter
 from validator.tables import TABLES
+from validator.watcher import Watcher
 from wire.http import serve
 from wire.node import Node, open_node
 
@@ -42,6 +45,7 @@ class Validator:
     journal: Journal
     intake: Intake
     closing: Closing
+    watcher: Watcher
     app: web.Application
 
 
@@ -57,18 +61,22 @@ async def open_validator(node: Node, config: ValidatorConfig, reached: Callable[
         poster = Poster(sender, transaction_wait_s(node.network.timing))
         intake = Intake(node.key, node.chain, archive, node.clock, reached)
         closing = Closing(node.key, node.chain, node.clock, archive, journal, peers, poster, reached)
-        yield Validator(node, archive, journal, intake, closing, Api(node, archive, journal, intake, closing).application())
+        investigation = Investigation(node.address, node.chain, journal, peers)
+        watcher = Watcher(node.chain, investigation, Reporter(node.address, node.chain, journal, poster, reached))
+        app = Api(node, archive, journal, intake, closing, watcher).application()
+        yield Validator(node, archive, journal, intake, closing, watcher, app)
     finally:
         engine.dispose()
 
 
 async def run(config: ValidatorConfig, stop: asyncio.Event, clock: Clock) -> None:
     """A validator until `stop` is set."""
-    async with open_node(config, ROLE, clock) as node, open_validator(node, config) as validator:
+    async with open_node(config, ROLE, clock, stop) as node, open_validator(node, config) as validator:
         runner = await serve(validator.app, config.bind_host, config.port)
         try:
             async with asyncio.TaskGroup() as duties:
                 duties.create_task(every(config.poll_s, validator.closing.step, stop, clock))
+                duties.create_task(every(config.poll_s, validator.watcher.step, stop, clock))
         finally:
             await runner.cleanup()
 

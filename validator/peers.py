@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -22,7 +22,7 @@ from validator.agreement import Stakes
 from validator.archive import Archive
 from validator.errors import Wrong
 from validator.files import CHUNK_BYTES, chunk_size, parse_index, sha256
-from validator.journal import Journal
+from validator.journal import MOST_OF_ONE, Journal
 from validator.manifests import check_inventory
 from validator.verification import VerifiedProof
 from wire.http import Client, PeerError, PeerMisbehaved, PeerRefused
@@ -147,6 +147,22 @@ class Peers:
                     signer = signer_of(signed, self._domain)
                     if signer in stakes:
                         self._journal.keep_attestation(signer, signed)
+
+        await self._of_each(list(peers), one)
+
+    async def statements(self, peers: Iterable[Listing], epoch: int, round_: int, answerable: Collection[Address]) -> None:
+        """Fetches what others know to be signed for a round, whatever it says, and keeps at most two of each of the `answerable`."""
+
+        async def one(peer: Listing) -> None:
+            found: tuple[Signed[EpochAttestation], ...] = decode(
+                tuple[Signed[EpochAttestation], ...], await self._get(peer, f"/v1/attestations/{epoch}/{round_}")
+            )
+            known = set(self._journal.attestations_of(epoch, round_))
+            for signed in found[: MOST_OF_ONE * len(answerable)]:
+                if signed not in known and (signed.message.epoch, signed.message.round) == (epoch, round_):
+                    signer = signer_of(signed, self._domain)
+                    if signer in answerable:
+                        self._journal.keep_evidence(signer, signed)
 
         await self._of_each(list(peers), one)
 

@@ -33,40 +33,48 @@ class Sent:
         return self.refusal is None
 
 
+About = tuple[int | str, ...]
+"""What a call is about: with its kind the name under which it is sent once."""
+
+
 class Poster:
-    """Sends each named call at most once at a time. `wait_s` is how long one step waits for a transaction to be mined."""
+    """Sends each named call at most once at a time. Tasks may share it, each with names of its own: nonces are the sender's to give.
+
+    `wait_s` is how long one step waits for a transaction to be mined.
+    """
 
     def __init__(self, sender: Sender, wait_s: float) -> None:
         self._sender, self._wait_s = sender, wait_s
-        self._waiting: dict[tuple[str, int, int], str] = {}
+        self._waiting: dict[tuple[str, About], str] = {}
 
-    def is_waiting(self, what: str, epoch: int) -> bool:
-        """Whether a call of this kind for this epoch was sent and not seen mined."""
-        return any((kind, one) == (what, epoch) for kind, one, _ in self._waiting)
+    def is_waiting(self, what: str, first: int | str) -> bool:
+        """Whether a call of this kind about something that begins with `first` was sent and not seen mined."""
+        return any(kind == what and about[0] == first for kind, about in self._waiting)
 
-    async def send(self, what: str, epoch: int, round_: int, call: Call) -> Sent:
+    async def send(self, what: str, about: About, call: Call) -> Sent:
         """Sends the call, or waits for the one that was sent under this name.
 
         Raises what is `Recoverable` only: `TransactionPending` if it is not mined in time, `NonceTaken`, and what reads raise.
         """
-        name = (what, epoch, round_)
+        name = (what, about)
+        said = ", ".join(map(str, about))
         if name not in self._waiting:
             try:
                 self._waiting[name] = await self._sender.send(call.to, call.data)
             except Reverted as reverted:
                 refusal = decode_revert(reverted.data)
-                log.debug("%s for epoch %d, round %d: %s", what, epoch, round_, refusal)
+                log.debug("%s for %s: %s", what, said, refusal)
                 return Sent("", refusal)
             except RpcError as error:
                 who = self._sender.address
-                log.warning("%s for epoch %d, round %d was not taken: %s (does %s hold ether?)", what, epoch, round_, error, who)
+                log.warning("%s for %s was not taken: %s (does %s hold ether?)", what, said, error, who)
                 return Sent("", ContractRefused(NOT_SENT, {"why": error.message}))
         transaction = self._waiting[name]
         try:
             receipt = await self._sender.wait(transaction, self._wait_s)
         except TransactionFailed as failed:
             del self._waiting[name]
-            log.info("%s for epoch %d, round %d: mined in vain, as %s", what, epoch, round_, failed.tx_hash)
+            log.info("%s for %s: mined in vain, as %s", what, said, failed.tx_hash)
             return Sent(failed.tx_hash, ContractRefused("", {}))
         except NonceTaken:
             del self._waiting[name]

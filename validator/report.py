@@ -16,6 +16,7 @@ from validator.agreement import open_epoch
 from validator.archive import Archive
 from validator.closing import Closing, Sight
 from validator.journal import Journal
+from validator.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +40,33 @@ class Report:
         current = self._chain.network.timing.epoch_at(sight.latest.timestamp)
         return [await self._epoch(epoch, sight) for epoch in range(current, max(0, current - SHOWN), -1)]
 
+    def stake(self) -> Mapping[str, Any]:
+        """What this validator has bonded, and what it could get; amounts in wei. Empty until the chain has been read."""
+        sight = self._closing.sight
+        if sight is None:
+            return {}
+        listing, leaving = sight.view.listing(self._me), sight.view.unbonding.get(self._me)
+        return {
+            "bonded": str(listing.stake if listing is not None else 0),
+            "maximum": str(listing.max_stake if listing is not None else 0),
+            "unbonding": str(leaving.amount if leaving is not None else 0),
+            "unbondingFreeAt": leaving.release_at if leaving is not None else 0,
+            "share": str(sight.view.shares.get(self._me, 0)),
+        }
+
     async def _epoch(self, epoch: int, sight: Sight) -> Mapping[str, Any]:
-        posted = next((event for event in sight.view.posted if event.epoch == epoch), None)
+        posted = sight.view.posting(epoch)
         if posted is None:
             return {"epoch": epoch, "state": self._state(epoch, sight)}
         return {
             "epoch": epoch,
-            "state": "active" if posted.active_at <= sight.latest.timestamp else "posted",
+            "state": _state_of(posted, sight),
             "round": posted.round,
             "through": posted.through,
             "root": posted.root,
             "tx": posted.at.transaction,
             "postedBy": await self._sender(posted),
-            "signers": signers_of(posted, sight),
+            "signers": list(sight.view.signers[epoch]),
             "earned": str(posted.total_earned),
             "manifest": posted.manifest_digest,
             "stateDigest": posted.state_digest,
@@ -87,7 +102,24 @@ class Report:
         return self._senders[transaction]
 
 
-def signers_of(posted: Posted, sight: Sight) -> list[Address]:
-    """The accounts behind the bits of a posted root, in listing order."""
-    listed = [listing.account for listing in sight.view.listings if listing.role == "validator"]
-    return [account for bit, account in enumerate(listed) if posted.signers >> bit & 1]
+def conviction(verdict: Verdict | None) -> Mapping[str, Any]:
+    """Why this validator was convicted; empty if it was not."""
+    if verdict is None:
+        return {}
+    return {
+        "proof": verdict.proof,
+        "reason": verdict.reason,
+        "epoch": verdict.epoch,
+        "round": verdict.round,
+        "root": verdict.root,
+        "reporter": verdict.reporter,
+        "transaction": verdict.transaction,
+        "slashed": verdict.slashed,
+        "amount": str(verdict.amount),
+    }
+
+
+def _state_of(posted: Posted, sight: Sight) -> str:
+    if posted.epoch in sight.view.cancelled:
+        return "dead"
+    return "active" if posted.active_at <= sight.latest.timestamp else "posted"

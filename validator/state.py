@@ -14,7 +14,8 @@ from chain.types import PPM, U32, U64, U256, Address
 class AccountState:
     """An account's lifetime sums, and what its next epoch's weight is computed from.
 
-    earned, spent: wei. points: thousandths. reputation: ppm, over `buckets`. first_epoch: the first one with evidence.
+    earned, spent: wei. points: thousandths. reputation: ppm, over `buckets`. first_epoch: the first one with evidence; 0 for an account
+    of which nothing but its deposit is known, whose reputation is the prior.
     group: prefix of the newest epoch in which it was up and registered, empty if it is not registered; group_since: the epoch
     from which on it has been in that group. buckets: the score of each epoch in ppm, newest first, 0 for a silent one.
     """
@@ -70,6 +71,39 @@ def encode_state(state: State) -> bytes:
 def decode_state(data: bytes) -> State:
     """The state in canonical bytes; `chain.errors.CodecError` if they are not, or if accounts do not ascend."""
     return decode(State, data)
+
+
+def signed_leaves(data: bytes, treasury: Address) -> tuple[Leaf, ...]:
+    """The leaves of whatever validators signed as a state: read as loosely as canonical bytes allow, in the order of the file, also with
+    an account twice or a field out of range, so that such a state can be held against those who signed it.
+
+    `chain.errors.CodecError` for bytes that name no leaves.
+    """
+    state: _SignedState = decode(_SignedState, data)
+    leaves = tuple(Leaf(one.account, one.earned, one.spent, one.points, one.reputation) for one in state.accounts)
+    named = {leaf.account for leaf in leaves}
+    return leaves if treasury in named else (*leaves, Leaf(treasury, 0, 0, 0, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class _SignedAccount:
+    """The fields of `AccountState` with the ranges of a leaf on chain."""
+
+    account: Address
+    earned: U256
+    spent: U256
+    points: U256
+    reputation: U256
+    first_epoch: U256
+    group: str
+    group_since: U256
+    buckets: tuple[U256, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _SignedState:
+    through: U256
+    accounts: tuple[_SignedAccount, ...]
 
 
 def leaves_of(state: State, treasury: Address) -> tuple[Leaf, ...]:

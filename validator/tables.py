@@ -69,4 +69,13 @@ class AttestationRow(SQLModel, table=True):
     raw: bytes
 
 
-TABLES = (ProofRow, InventoryRow, BlobRow, CandidateRow, JournalRow, AttestationRow)
+class ReportRow(SQLModel, table=True):
+    """The secret of a commitment to a fraud's evidence: whoever loses it has to commit anew and comes later. name: the proof's."""
+
+    __tablename__ = "validator_report"
+    evidence: bytes = Field(primary_key=True)
+    name: str
+    salt: bytes
+
+
+TABLES = (ProofRow, InventoryRow, BlobRow, CandidateRow, JournalRow, AttestationRow, ReportRow)

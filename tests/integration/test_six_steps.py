@@ -24,8 +24,8 @@ from chain.client import ChainClient
 from chain.deploy import bond, deploy
 from chain.inprocess import InProcessBackend
 from chain.keys import NodeKey
+from chain.messages import NewListing
 from chain.network import Network
-from chain.parameters import ListedAtGenesis
 from chain.rules import Rules
 from chain.sender import Sender
 from chain.typed import Signed
@@ -90,7 +90,7 @@ async def deploy_network(rules: Rules) -> Deployed:
         provider_bond=Wei(TOKENS),
         min_total=Wei(stake * len(VALIDATOR_KEYS) * 6 // 10),
         treasury=DEPLOYER.address,
-        listings=tuple(ListedAtGenesis(key.address, role, f"{host}:{port}", stake) for role, key, host in nodes),
+        listings=tuple(NewListing(key.address, role, f"{host}:{port}", stake) for role, key, host in nodes),
         rules=rules,
     )
     sender = Sender(backend, DEPLOYER, 31337, poll_s=0.01)

@@ -14,7 +14,7 @@ from chain.canonical import encode, parse
 from chain.messages import EpochAttestation
 from chain.typed import sign
 from chain.types import ZERO_DIGEST
-from tests.integration.test_validator_network import PROVIDERS, a_world
+from tests.validators import PROVIDERS, a_world
 from wire.messages import ActivityProof
 from wire.refusals import TABLE
 

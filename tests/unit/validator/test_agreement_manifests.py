@@ -11,7 +11,7 @@ from chain.keys import NodeKey
 from chain.messages import EpochAttestation
 from chain.typed import Domain, Signed, sign
 from chain.types import ZERO_ADDRESS, ZERO_DIGEST, Address, Digest, Wei
-from chain.view import BlockStamp, ChainView, Listing, Registration
+from chain.view import BlockStamp, ChainView, Deposit, Listing, Registration
 from validator.chain_section import chain_section
 from validator.errors import Wrong
 from validator.manifests import Basis, check_attestation, check_index, check_inventory, check_manifest
@@ -30,14 +30,22 @@ def view(number: int) -> ChainView:
     others = (Listing(Address("0x" + "0b" * 20), "master", "b:1", Wei(1)), Listing(Address("0x" + "0a" * 20), "resolver", "c:1", Wei(1)))
     idle = Listing(STRANGER.address, "validator", "d:1", Wei(100))
     registered = {
-        Address("0x" + pair * 20): Registration(Address("0x" + pair * 20), ZERO_ADDRESS, ZERO_ADDRESS, Wei(bond))
-        for pair, bond in (("0f", 7), ("0e", 8))
+        Address("0x" + pair * 20): Registration(Address("0x" + pair * 20), ZERO_ADDRESS, Wei(bond)) for pair, bond in (("0f", 7), ("0e", 8))
     }
-    return ChainView(BlockStamp(number, Digest(bytes([number]) * 32), 100 * number), (*listings, idle, *others), registered, Wei(1_000))
+    return ChainView(
+        BlockStamp(number, Digest(bytes([number]) * 32), 100 * number),
+        (*listings, idle, *others),
+        registrations=registered,
+        deposits={
+            Address("0x" + "0d" * 20): Deposit(Wei(9), Wei(4), exit_epoch=0),
+            Address("0x" + "0c" * 20): Deposit(Wei(8)),
+        },
+        funded=Wei(1_000),
+    )
 
 
 SECTIONS = tuple(chain_section(epoch, view(epoch + 1), view(epoch), Wei(10), STRANGER.address) for epoch in (4, 5))
-BASIS = Basis(5, ONE, ONE, ONE, SECTIONS, {4: STAKES, 5: STAKES}, STAKES)
+BASIS = Basis(5, ONE, ONE, ONE, SECTIONS, {4: STAKES, 5: STAKES}, STAKES, {})
 
 
 def inventory(key: NodeKey, epoch: int, signer: NodeKey | None = None) -> Signed[Inventory]:
@@ -58,6 +66,11 @@ def test_a_section_is_the_anchors_view_ascending() -> None:
     assert [one.role for one in section.roles] == ["resolver", "master"]
     assert [one.account for one in section.validators] == [one.address for one in NODES]
     assert [(one.provider[:4], one.bond) for one in section.providers] == [("0x0e", 8), ("0x0f", 7)]
+    assert [(one.account[:4], one.deposited, one.withdrawn, one.exited) for one in section.deposits] == [
+        ("0x0c", 8, 0, 0),
+        ("0x0d", 9, 4, 1),
+    ]
+    assert [one.held for one in section.deposits] == [8, 5]
     assert (section.funded, section.rate, section.treasury) == (1_000, 10, STRANGER.address)
 
 
@@ -73,6 +86,7 @@ FALSE: dict[str, Callable[[Manifest], Manifest]] = {
     "parent state": lambda m: replace(m, parent_state_digest=ZERO_DIGEST),
     "rules": lambda m: replace(m, rules_digest=ZERO_DIGEST),
     "a provider more": lambda m: replace(m, chain=(m.chain[0], replace(m.chain[1], providers=()))),
+    "a deposit less": lambda m: replace(m, chain=(m.chain[0], replace(m.chain[1], deposits=m.chain[1].deposits[1:]))),
     "another rate": lambda m: replace(m, chain=(m.chain[0], replace(m.chain[1], rate=11))),
     "another anchor": lambda m: replace(m, chain=(m.chain[0], replace(m.chain[1], anchor_block_hash=ONE))),
     "a section less": lambda m: replace(m, chain=m.chain[:1]),

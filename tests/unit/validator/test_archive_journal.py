@@ -140,3 +140,30 @@ def test_a_validator_that_signs_two_things_is_seen_to_do_so(engine: Engine) -> N
     assert journal.keep_attestation(OTHER.address, two)
     assert set(journal.attestations_of(3, 1)) == {one, two}
     assert journal.attestations(3, 1, digest_of(HONEST, DOMAIN)) == {OTHER.address: one}
+
+
+def test_of_what_others_say_two_statements_a_round_are_kept(engine: Engine) -> None:
+    journal = Journal(engine, DOMAIN)
+    said = [sign(replace(HONEST, total_earned=n), DOMAIN, VALIDATOR) for n in range(4)]
+    assert [journal.keep_evidence(VALIDATOR.address, one) for one in (said[0], said[0], *said[1:])] == [True, False, True, False, False]
+    assert journal.keep_evidence(VALIDATOR.address, sign(replace(HONEST, round=2), DOMAIN, VALIDATOR))
+    assert journal.keep_evidence(OTHER.address, sign(HONEST, DOMAIN, OTHER))
+    assert set(journal.signed_twice()) == {VALIDATOR.address}
+    assert set(journal.signed_twice()[VALIDATOR.address]) == set(said[:2])
+
+
+def test_who_signed_twice_in_two_rounds_is_found_with_all_of_it(engine: Engine) -> None:
+    journal = Journal(engine, DOMAIN)
+    assert journal.signed_twice() == {}
+    said = [sign(replace(HONEST, total_earned=n, epoch=epoch), DOMAIN, VALIDATOR) for n in range(2) for epoch in (3, 4)]
+    for one in said:
+        journal.keep_evidence(VALIDATOR.address, one)
+    assert set(journal.signed_twice()[VALIDATOR.address]) == set(said)
+
+
+def test_the_secret_of_a_report_is_drawn_once(engine: Engine) -> None:
+    evidence, first, second = (Digest(bytes([n]) * 32) for n in (1, 2, 3))
+    assert Journal(engine, DOMAIN).salt(evidence) is None
+    assert Journal(engine, DOMAIN).keep_salt(evidence, "falls", first) == first
+    assert Journal(engine, DOMAIN).keep_salt(evidence, "falls", second) == first
+    assert Journal(engine, DOMAIN).salt(evidence) == first

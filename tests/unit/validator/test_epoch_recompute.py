@@ -20,7 +20,7 @@ from chain.types import PPM, ZERO_ADDRESS, ZERO_DIGEST, Address, Digest, Signatu
 from validator.epoch import attestation_of, covered_epochs, recompute
 from validator.errors import ManifestError
 from validator.state import AccountState, State, genesis_state
-from wire.agreement import ChainSection, CoveredEpoch, ListedNode, Manifest, RegisteredProvider
+from wire.agreement import ChainSection, CoveredEpoch, Depositor, ListedNode, Manifest, RegisteredProvider
 from wire.messages import ActivityProof, LatencyReport, UptimeTicket
 
 TIMING = Timing(1_000, 20, 3, 11, 5, 4, 4, 5)
@@ -34,10 +34,12 @@ Proof = Signed[ActivityProof]
 M = TypeVar("M")
 
 
-def section(epoch: int, *providers: Address, rate: int = 10**16, funded: int = 10**20) -> ChainSection:
+def section(
+    epoch: int, *providers: Address, rate: int = 10**16, funded: int = 10**20, deposits: tuple[Depositor, ...] = ()
+) -> ChainSection:
     roles = (ListedNode(RESOLVER, "resolver", 1), *(ListedNode(master, "master", 1) for master in MASTERS))
     registered = tuple(RegisteredProvider(provider, ZERO_ADDRESS, 10**18) for provider in providers)
-    return ChainSection(epoch, 100 + epoch, Digest(bytes([epoch]) * 32), roles, (), registered, funded, rate, TREASURY)
+    return ChainSection(epoch, 100 + epoch, Digest(bytes([epoch]) * 32), roles, (), registered, deposits, funded, rate, TREASURY)
 
 
 def manifest(*sections: ChainSection, epoch: int | None = None) -> Manifest:
@@ -131,6 +133,46 @@ def test_the_funds_are_the_end_of_all_pay() -> None:
     sections = [section(e, A, rate=1_000, funded=1_000) for e in (1, 2, 3)]
     outcome = recompute(genesis_state(), manifest(*sections), evidence, TIMING, RULES)
     assert outcome.total_earned == 1_000
+
+
+class TestDeposits:
+    D = Address("0x" + "d" * 40)
+    PRIOR = AccountState(D, 0, 0, 0, RULES.reputation_prior_ppm, 0, "", 0, ())
+
+    def of(self, *accounts: Address, withdrawn: int = 0) -> tuple[Depositor, ...]:
+        return tuple(Depositor(account, 10**18, withdrawn, 0) for account in accounts)
+
+    def test_whoever_has_ever_deposited_has_a_leaf_for_good(self) -> None:
+        sections = [section(1, deposits=self.of(self.D)), section(2, deposits=self.of(self.D, withdrawn=10**18))]
+        for upto in (1, 2):
+            outcome = recompute(genesis_state(), manifest(*sections[:upto]), {}, TIMING, RULES)
+            assert outcome.state.accounts == (self.PRIOR,)
+            assert outcome.leaves == (Leaf(self.D, 0, 0, 0, RULES.reputation_prior_ppm), Leaf(TREASURY, 0, 0, 0, 0))
+            assert outcome.total_spent == 0
+
+    def test_a_deposit_changes_nothing_about_pay_and_standing(self) -> None:
+        """Neither seniority nor a past without evidence comes from having deposited first."""
+        evidence = {2: (proof(A, 2, 31, ALL),), 3: (proof(A, 3, 31, ALL), proof(B, 3, 7, ALL))}
+        plain = [section(1, B), section(2, A, B), section(3, A)]
+        deposited = [replace(each, deposits=self.of(A, B, self.D)) for each in plain]
+        without = accounts(recompute(genesis_state(), manifest(*plain), evidence, TIMING, RULES).state)
+        having = accounts(recompute(genesis_state(), manifest(*deposited), evidence, TIMING, RULES).state)
+        assert having.pop(self.D) == self.PRIOR
+        assert having == without
+
+    def test_who_is_forgotten_keeps_the_leaf_of_its_deposit(self) -> None:
+        idle = AccountState(self.D, 0, 0, 0, 150_000, 1, GROUP, 1, (0, 0))
+        parent = State(3, (idle,))
+        assert recompute(parent, manifest(section(4)), {}, TIMING, RULES).state.accounts == ()
+        assert recompute(parent, manifest(section(4, deposits=self.of(self.D))), {}, TIMING, RULES).state.accounts == (self.PRIOR,)
+
+    def test_what_was_spent_stays_spent(self) -> None:
+        parent = State(3, (replace(self.PRIOR, spent=5),))
+        seen = {4: (proof(self.D, 4, 31, ALL),)}
+        for evidence, providers in ((seen, (self.D,)), (seen, ()), ({}, ())):
+            outcome = recompute(parent, manifest(section(4, *providers, deposits=self.of(self.D))), evidence, TIMING, RULES)
+            assert [account.spent for account in outcome.state.accounts] == [5]
+            assert outcome.total_spent == 5
 
 
 class TestGroups:
@@ -303,7 +345,7 @@ for e in epochs:
             proofs.append(signed(ActivityProof(p, e, again, (ticket,), reports, (), (), ZERO_DIGEST)))
     evidence[e] = tuple(proofs)
 sections = tuple(
-    ChainSection(e, e, Digest(bytes(32)), roles, (), registered, 10**18, 10**15 + 7, Address("0x" + "fe" * 20)) for e in epochs
+    ChainSection(e, e, Digest(bytes(32)), roles, (), registered, (), 10**18, 10**15 + 7, Address("0x" + "fe" * 20)) for e in epochs
 )
 covered = tuple(CoveredEpoch(e, ()) for e in epochs)
 manifest = Manifest(2, 2, ZERO_DIGEST, ZERO_DIGEST, rules.digest(), sections, covered)

@@ -46,7 +46,7 @@ def test_garbage_is_no_index(data: bytes) -> None:
 @pytest.mark.parametrize(
     "index",
     [
-        FileIndex(MAX_FILE_BYTES + 1, (Digest(bytes(32)),) * 65),
+        FileIndex(MAX_FILE_BYTES + 1, (Digest(bytes(32)),) * 129),
         FileIndex(CHUNK_BYTES + 1, (Digest(bytes(32)),)),
         FileIndex(0, (Digest(bytes(32)),)),
         FileIndex(2**64 - 1, ()),

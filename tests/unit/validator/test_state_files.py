@@ -9,7 +9,7 @@ import pytest
 from chain.errors import CodecError
 from chain.messages import Leaf
 from chain.types import Address
-from validator.state import AccountState, State, decode_state, encode_state, genesis_state, leaves_of
+from validator.state import AccountState, State, decode_state, encode_state, genesis_state, leaves_of, signed_leaves
 
 A, B, C = (Address("0x" + digit * 40) for digit in "abc")
 ACCOUNT = AccountState(A, 2**60, 7, 55, 337_500, 2, "203.0.113.0/24", 3, (750_000, 0))
@@ -59,3 +59,21 @@ def test_every_account_and_the_treasury_has_a_leaf() -> None:
 
 def test_a_treasury_with_a_record_keeps_it() -> None:
     assert leaves_of(STATE, A) == (Leaf(A, 2**60, 7, 55, 337_500), Leaf(B, 1, 7, 55, 337_500))
+
+
+def test_what_was_signed_as_a_state_is_read_as_it_is() -> None:
+    """Order, repetition and range are what it is held against, so reading it asks for none of them."""
+    assert signed_leaves(encode_state(STATE), C) == leaves_of(STATE, C)
+    assert signed_leaves(encode_state(STATE), A) == leaves_of(STATE, A)
+    wrong = encode_state(STATE).replace(B.encode(), A.encode()).replace(b'"reputation":337500', b'"reputation":1000001')
+    wrong = wrong.replace(b'"points":55', b'"points":"18446744073709551616"')
+    with pytest.raises(CodecError):
+        decode_state(wrong)
+    assert signed_leaves(wrong, C) == (
+        Leaf(A, 2**60, 7, 2**64, 1_000_001),
+        Leaf(A, 1, 7, 2**64, 1_000_001),
+        Leaf(C, 0, 0, 0, 0),
+    )
+    for none in (b"", b"{}", encode_state(STATE)[:-1], encode_state(STATE) + b" "):
+        with pytest.raises(CodecError):
+            signed_leaves(none, C)
