@@ -23,7 +23,7 @@ COMMANDS = {
     "master": ("master.cli", "app", "Time providers and dial them back."),
     "chain": ("cli.chain", "app", "Deploy the contracts, serve a development chain, read a deployment."),
     "devnet": ("devnet.cli", "devnet", "A whole network on this machine, with a live table."),
-    "demo": ("devnet.cli", "demo", "The scripted tour: from a first ping to a reward in a wallet."),
+    "demo": ("devnet.cli", "demo", "Scripted runs: the tour from a first ping to a reward in a wallet, and others."),
 }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from cli.governance import bundle, guard
 from runtime.terminal import AsJson, address_from, guarded, show, wei_from
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 app = typer.Typer(help="Deploy the contracts, serve a development chain, read a deployment.", no_args_is_help=True)
+app.add_typer(bundle, name="bundle")
+app.add_typer(guard, name="guard")
 
 Rpc = Annotated[str, typer.Option("--rpc", help="JSON-RPC URL of the chain.")]
 Keystore = Annotated[Path, typer.Option("--keystore", help="V3 keystore of the account that pays.")]
@@ -31,7 +34,7 @@ def deploy(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Deploy the four contracts, fund the Vault, and read everything back."""
+    """Deploy the contracts, fund the Vault, and read everything back."""
     from chain.deploy import deploy as deploy_contracts
     from chain.keys import load
     from chain.parameters import load_parameters
@@ -115,7 +118,7 @@ def _show_network(network: Network, as_json: bool) -> None:
 
     found: dict[str, Any] = {
         "chain_id": network.chain_id,
-        **{name: getattr(network, name) for name in ("settlement", "registry", "vault", "token", "treasury")},
+        **{name: getattr(network, name) for name in ("settlement", "registry", "vault", "judge", "token", "treasury")},
         "rate_wei": str(network.rate),
         "provider_bond_wei": str(network.provider_bond),
         "rules_digest": "0x" + network.rules.digest().hex(),
