@@ -46,7 +46,12 @@ async def file(client: Client, validator: Place, digest: Digest) -> bytes:
 
 async def tree_of(client: Client, validator: Place, state: Digest, treasury: Address) -> MerkleTree:
     """The tree of a root, built here from the bytes of its state file."""
-    accounts = json.loads(await file(client, validator, state))["accounts"]
+    return tree_of_bytes(await file(client, validator, state), treasury)
+
+
+def tree_of_bytes(state: bytes, treasury: Address) -> MerkleTree:
+    """The tree of a state file's bytes: a leaf an account, and always the treasury's."""
+    accounts = json.loads(state)["accounts"]
     leaves = {
         one["account"]: Leaf(Address(one["account"]), *(int(one[name]) for name in ("earned", "spent", "points", "reputation")))
         for one in accounts

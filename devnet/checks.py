@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from chain.merkle import verify
 from chain.messages import Leaf
 from chain.types import to_hex
 from devnet.facts import Facts
+from devnet.verdict import Check, compared
 
 RECEIPTED = "receipted"
 MOST_MATCHES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """detail: what was compared, or the first differences."""
-
-    name: str
-    passed: bool
-    detail: str
 
 
 def judge(facts: Facts) -> tuple[Check, ...]:
@@ -36,19 +27,19 @@ def processes_are_separate(facts: Facts) -> Check:
     wrong += [f"{name} has ended" for name in sorted(facts.roles.keys() - facts.alive - {facts.left[0], *missing})]
     if len(set(pids)) != len(pids):
         wrong.append("two processes have had one id")
-    return _check("every node is a process of its own", wrong, f"{len(pids)} processes, {len(set(pids))} ids")
+    return compared("every node is a process of its own", wrong, f"{len(pids)} processes, {len(set(pids))} ids")
 
 
 def files_are_private(facts: Facts) -> Check:
     wrong = [f"{name} has {file} open" for name, files in facts.foreign_files.items() for file in files]
     wrong += [f"{name} was not looked at" for name in sorted(facts.roles.keys() - facts.foreign_files.keys())]
-    return _check("no node reads another's files", wrong, f"looked at what {len(facts.foreign_files)} processes had open")
+    return compared("no node reads another's files", wrong, f"looked at what {len(facts.foreign_files)} processes had open")
 
 
 def everyone_connected(facts: Facts) -> Check:
     states = {sight.node.name: sight.view.state if sight.view else "absent" for sight in facts.joined}
     wrong = [f"{name} is {states.get(name, 'absent')}" for name in facts.providers if states.get(name) != "connected"]
-    return _check("every provider is connected", wrong, f"{len(states)} providers")
+    return compared("every provider is connected", wrong, f"{len(states)} providers")
 
 
 def everyone_timed(facts: Facts) -> Check:
@@ -59,7 +50,7 @@ def everyone_timed(facts: Facts) -> Check:
             measured, least = facts.joined_rtt_us.get(name, {}).get(master, 0), facts.least_rtt_us[name][master]
             if measured < max(1, least):
                 wrong.append(f"{name} to {master}: {measured} us, light takes {least} us")
-    return _check("every master has timed every provider, and no RTT is shorter than the map", wrong, _rtt_table(facts))
+    return compared("every master has timed every provider, and no RTT is shorter than the map", wrong, _rtt_table(facts))
 
 
 def observed_addresses(facts: Facts) -> Check:
@@ -68,7 +59,7 @@ def observed_addresses(facts: Facts) -> Check:
     wrong = [f"{name}: {found.get(name)} instead of {prefix}" for name, prefix in facts.prefixes.items() if found.get(name) != prefix]
     if len(set(found.values())) != len(found):
         wrong.append("two providers share a prefix")
-    return _check("every provider is seen at its public address, in a prefix of its own", wrong, ", ".join(sorted(found.values())))
+    return compared("every provider is seen at its public address, in a prefix of its own", wrong, ", ".join(sorted(found.values())))
 
 
 def forgery_refused(facts: Facts) -> Check:
@@ -78,13 +69,13 @@ def forgery_refused(facts: Facts) -> Check:
     before, after = forgery.before, forgery.after
     if before is None or after is None or (before.state, before.since, before.price) != (after.state, after.since, after.price):
         wrong.append(f"{forgery.victim} has changed in the pool")
-    return _check("a forged announcement is refused", wrong, f"{forgery.code}; {forgery.victim} is in the pool as before")
+    return compared("a forged announcement is refused", wrong, f"{forgery.code}; {forgery.victim} is in the pool as before")
 
 
 def silence_expires(facts: Facts) -> Check:
     name, view = facts.silent
     wrong = [] if view is not None and view.state == "expired" else [f"{name} is {view.state if view else 'absent'}"]
-    return _check("who falls silent expires", wrong, f"{name} is expired")
+    return compared("who falls silent expires", wrong, f"{name} is expired")
 
 
 def matchmaking_offers_the_connected(facts: Facts) -> Check:
@@ -94,13 +85,13 @@ def matchmaking_offers_the_connected(facts: Facts) -> Check:
     connected = set(facts.providers.values()) - {silent}
     if len(facts.offered) < min(len(connected), MOST_MATCHES) or not set(facts.offered) <= connected:
         wrong.append(f"{len(facts.offered)} of {len(connected)} connected providers are offered")
-    return _check("matchmaking offers who is connected, and nobody else", wrong, f"{len(facts.offered)} candidates")
+    return compared("matchmaking offers who is connected, and nobody else", wrong, f"{len(facts.offered)} candidates")
 
 
 def goodbye_leaves(facts: Facts) -> Check:
     name, view = facts.left
     wrong = [] if view is not None and view.state == "left" else [f"{name} is {view.state if view else 'absent'}"]
-    return _check("who says goodbye has left", wrong, f"{name} is left, which is not expired")
+    return compared("who says goodbye has left", wrong, f"{name} is left, which is not expired")
 
 
 def poster_was_killed(facts: Facts) -> Check:
@@ -114,7 +105,7 @@ def poster_was_killed(facts: Facts) -> Check:
     if kill.new_pid == kill.pid:
         wrong.append("the restarted process has the old id")
     detail = f"{kill.validator}, process {kill.pid}, had sent {kill.transaction} for epoch {kill.epoch}; started again as {kill.new_pid}"
-    return _check("the poster is killed before its transaction is mined", wrong, detail)
+    return compared("the poster is killed before its transaction is mined", wrong, detail)
 
 
 def posted_once(facts: Facts) -> Check:
@@ -131,7 +122,7 @@ def posted_once(facts: Facts) -> Check:
             wrong.append(f"epoch {log.epoch} was posted by {log.poster}")
     epoch = facts.kill.epoch if facts.kill else 0
     by = next((log.poster for log in facts.posted if log.epoch == epoch), "nobody")
-    return _check("every epoch is posted exactly once", wrong, f"{len(facts.posted)} epochs; epoch {epoch} by {_name(facts, by)}")
+    return compared("every epoch is posted exactly once", wrong, f"{len(facts.posted)} epochs; epoch {epoch} by {_name(facts, by)}")
 
 
 def restarted_reports(facts: Facts) -> Check:
@@ -145,18 +136,18 @@ def restarted_reports(facts: Facts) -> Check:
         return Check(name, False, f"epoch {facts.kill.epoch} is not on chain")
     expected = {"root": to_hex(log.root), "tx": log.transaction, "postedBy": log.poster, "manifest": to_hex(log.manifest_digest)}
     wrong = [f"{key}: {said.get(key)} instead of {value}" for key, value in expected.items() if said.get(key) != value]
-    return _check(name, wrong, f"{facts.restarted.name}: epoch {facts.kill.epoch} is {said.get('state')}, root {expected['root'][:18]}…")
+    return compared(name, wrong, f"{facts.restarted.name}: epoch {facts.kill.epoch} is {said.get('state')}, root {expected['root'][:18]}…")
 
 
 def roots_became_active(facts: Facts) -> Check:
     """Money moves only with activation, which leaves a log; a root verifies from its time on, whoever activates it later."""
     wrong = [] if len(facts.activated) >= facts.needed_roots else [f"{len(facts.activated)} roots became active"]
-    newest = next((log.root for log in reversed(facts.posted) if log.active_at <= facts.second), None)
+    newest = next((log.root for log in reversed(facts.posted) if log.is_active(facts.second)), None)
     if newest != facts.active_root:
         wrong.append(f"activeRoot() is {to_hex(facts.active_root)}, not the newest root whose time has come")
     unknown = [to_hex(root) for root in facts.activated if root not in {log.root for log in facts.posted}]
     wrong += [f"{root} was never posted" for root in unknown]
-    return _check(f"at least {facts.needed_roots} roots became active", wrong, f"{len(facts.activated)} of {len(facts.posted)} posted")
+    return compared(f"at least {facts.needed_roots} roots became active", wrong, f"{len(facts.activated)} of {len(facts.posted)} posted")
 
 
 def states_make_the_roots(facts: Facts) -> Check:
@@ -165,7 +156,7 @@ def states_make_the_roots(facts: Facts) -> Check:
         tree = facts.trees.get(log.epoch)
         if tree is None or (tree.root, tree.earned) != (log.root, log.total_earned):
             wrong.append(f"epoch {log.epoch}: {'no state is served' if tree is None else f'the state makes {to_hex(tree.root)}'}")
-    return _check("the state files, read anew, make the roots on chain", wrong, f"{len(facts.posted)} roots")
+    return compared("the state files, read anew, make the roots on chain", wrong, f"{len(facts.posted)} roots")
 
 
 def manifests_agree(facts: Facts) -> Check:
@@ -176,23 +167,23 @@ def manifests_agree(facts: Facts) -> Check:
                 wrong.append(f"{validator} names {said or 'nothing'} for epoch {log.epoch}")
         unasked = set(facts.validators) - facts.manifests.get(log.epoch, {}).keys()
         wrong += [f"{validator} was not asked about epoch {log.epoch}" for validator in sorted(unasked)]
-    return _check(
+    return compared(
         "every validator names the manifests that are on chain", wrong, f"{len(facts.posted)} epochs, {len(facts.validators)} validators"
     )
 
 
 def stores_agree(facts: Facts) -> Check:
     """A proof that the provider holds receipts of 2/3 of the stake for is in the manifest of its epoch: what was receipted counts."""
-    wrong, compared = [], 0
+    wrong, proofs = [], 0
     for name, account in facts.providers.items():
         for epoch, digest in facts.proven.get(name, {}).items():
             if epoch in facts.evidence:
-                compared += 1
+                proofs += 1
                 if digest not in facts.evidence[epoch].get(account, frozenset()):
                     wrong.append(f"{name}, epoch {epoch}: {digest} is in no inventory")
         if not facts.proven.get(name, {}).keys() & facts.evidence.keys():
             wrong.append(f"{name} holds no receipted proof of a posted epoch")
-    return _check("what providers hold receipts for is what the manifests hold", wrong, f"{compared} proofs by digest")
+    return compared("what providers hold receipts for is what the manifests hold", wrong, f"{proofs} proofs by digest")
 
 
 def heartbeats_agree(facts: Facts) -> Check:
@@ -202,7 +193,7 @@ def heartbeats_agree(facts: Facts) -> Check:
         own, pool = int(facts.status.get(name, {}).get("heartbeats", 0)), facts.pool.get(account)
         if not 0 < own <= (pool.heartbeats if pool else 0):
             wrong.append(f"{name} counts {own}, the resolver {pool.heartbeats if pool else 0}")
-    return _check("providers and resolver have counted the same heartbeats", wrong, f"{len(facts.providers)} providers")
+    return compared("providers and resolver have counted the same heartbeats", wrong, f"{len(facts.providers)} providers")
 
 
 def leaves_verify(facts: Facts) -> Check:
@@ -218,7 +209,7 @@ def leaves_verify(facts: Facts) -> Check:
             leaf = Leaf(path.account, path.earned, path.spent, path.points, path.reputation)
             if path.account != account or path.root != facts.active_root or not verify(facts.active_root, leaf, path.path):
                 wrong.append(f"a leaf of {name} does not lead to the active root")
-    return _check("every validator serves the same leaves, and all lead to activeRoot()", wrong, to_hex(facts.active_root))
+    return compared("every validator serves the same leaves, and all lead to activeRoot()", wrong, to_hex(facts.active_root))
 
 
 def everyone_paid(facts: Facts) -> Check:
@@ -238,7 +229,7 @@ def everyone_paid(facts: Facts) -> Check:
         if not earned or money.claimed > min(earned):
             wrong.append(f"{name} was paid {money.claimed} of {min(earned, default=0)} earned")
     total = sum(money.claimed for money in facts.accounts.values())
-    return _check("every provider was paid, and only what it earned", wrong, f"{total} wei in {len(facts.payments)} claims")
+    return compared("every provider was paid, and only what it earned", wrong, f"{total} wei in {len(facts.payments)} claims")
 
 
 def reputation_is_on_chain(facts: Facts) -> Check:
@@ -248,7 +239,7 @@ def reputation_is_on_chain(facts: Facts) -> Check:
         if not (0 < money.reputation <= 1_000_000 and money.reputation_epoch > 0)
     ]
     shown = ", ".join(f"{name} {money.reputation / 10_000:.1f} %" for name, money in facts.accounts.items())
-    return _check("every provider's reputation is readable on chain", wrong, shown)
+    return compared("every provider's reputation is readable on chain", wrong, shown)
 
 
 CHECKS: tuple[Callable[[Facts], Check], ...] = (
@@ -273,12 +264,6 @@ CHECKS: tuple[Callable[[Facts], Check], ...] = (
     reputation_is_on_chain,
     goodbye_leaves,
 )
-
-
-def _check(name: str, wrong: Iterable[str], detail: str) -> Check:
-    found = list(wrong)
-    shown = "; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else "")
-    return Check(name, not found, shown or detail)
 
 
 def _rtt_table(facts: Facts) -> str:

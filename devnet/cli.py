@@ -12,12 +12,13 @@ from typing import Annotated
 
 import typer
 
+from devnet.demos import DEMOS, TOUR
+
 FOLDER = Path("build/devnet")
 """Keys, data and logs of one run; the next run replaces it."""
-REPORT = Path("build/demo.json")
 
 devnet = typer.Typer(help="A whole network on this machine, with a live table.")
-demo = typer.Typer(help="The scripted tour: from a first ping to a reward in a wallet.")
+demo = typer.Typer(help="Scripted runs on a network of their own: the tour, and what `dpn demo --list` names.")
 
 ParametersFile = Annotated[Path | None, typer.Option("--parameters", help="Another parameter file.", dir_okay=False)]
 NoRelay = Annotated[bool, typer.Option("--no-relay", help="Without the relay: every node at its bind address, no distance between cities.")]
@@ -62,15 +63,26 @@ def run_devnet(
 
 @demo.command()
 def run_demo(
+    name: Annotated[str, typer.Argument(help="Which one; `--list` names them.", show_default=True)] = TOUR.name,
+    list_them: Annotated[bool, typer.Option("--list", help="Name the demos, one a line, and play none.")] = False,
     parameters: ParametersFile = None,
-    folder: Folder = FOLDER,
-    report: Annotated[Path, typer.Option("--report", help="Where the findings are written as JSON.", dir_okay=False)] = REPORT,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="Keys, data and logs of this run. What a devnet left there is removed.", file_okay=False)
+    ] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Where the findings are written as JSON.", dir_okay=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings instead of the story.")] = False,
 ) -> None:
-    """Run the tour on a devnet and check what happened against raw RPC, the validators and the providers' own stores.
+    """Play a scripted run on a network of its own, and check what happened against raw RPC and what nodes serve.
 
-    Exit codes: 0 everything is true, 1 something is not or a process failed, 2 parameters, 130 interrupted.
+    Exit codes: 0 everything is true, 1 something is not or a process failed, 2 parameters, or no such demo, 130 interrupted.
     """
-    from devnet.tour import main
+    if list_them:
+        for one in DEMOS.values():
+            typer.echo(f"{one.name:12}{one.says}")
+        return
+    if name not in DEMOS:
+        typer.echo(f"demo: there is none called {name!r}. There are: {', '.join(DEMOS)}.", err=True)
+        raise typer.Exit(2)
+    from devnet.stage import perform
 
-    raise typer.Exit(main(parameters, folder, report, as_json))
+    raise typer.Exit(perform(DEMOS[name], parameters, folder, report, as_json))

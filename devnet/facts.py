@@ -60,7 +60,8 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything the checks look at. Names are those of the places; providers, masters and validators in layout order.
+    """Everything the checks look at. Names are those of the places; providers, masters and validators in layout order,
+    listed_validators by ascending address, as signer bitmaps have them.
 
     second: of the latest block. joined: the providers once all were connected; least_rtt_us: by provider and master, twice the one-way
     delay between their cities. status, proven: each provider's own status, and the digest of its newest receipted proof by epoch.

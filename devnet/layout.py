@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chain.parameters import DeploymentParameters, ListedAtGenesis
+from chain.messages import NewListing
+from chain.parameters import DeploymentParameters
 from chain.rules import Rules
 from chain.types import Address, Wei
 from devnet.cities import City, city, one_way_ms
@@ -39,6 +40,7 @@ class Money:
 
     rate_wei: Wei
     funded_wei: Wei
+    min_deposit_wei: Wei
     stake_wei: Wei
     provider_bond_wei: Wei
     gas_wei: int
@@ -46,7 +48,8 @@ class Money:
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Lengths in seconds, see docs/protocol.md; `genesis_s` after deployment, `bond_delay_s` after a provider unregisters."""
+    """Lengths in seconds, see docs/protocol.md; `genesis_s` after deployment, the delays after a provider unregisters, stake is unbonded, a
+    consumer exits."""
 
     genesis_s: int
     epoch_length_s: int
@@ -57,6 +60,8 @@ class Windows:
     margin_s: int
     round_length_s: int
     bond_delay_s: int
+    unbond_delay_s: int
+    exit_delay_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +110,9 @@ class Layout:
     def place(self, name: str) -> Place:
         return next(place for place in self.places if place.name == name)
 
-    def deployment(self, accounts: Mapping[str, Address], treasury: Address) -> DeploymentParameters:
-        """What is deployed, given each place's account by name. Providers are not listed: they register themselves."""
+    def deployment(self, accounts: Mapping[str, Address], deployer: Address) -> DeploymentParameters:
+        """What is deployed, given each place's account by name. Providers are not listed: they register themselves. The deployer is
+        also the treasury and the guardian."""
         w, m = self.windows, self.money
         listed = [place for place in self.places if place.role != "provider"]
         return DeploymentParameters(
@@ -123,9 +129,13 @@ class Layout:
             rate=m.rate_wei,
             provider_bond=m.provider_bond_wei,
             bond_delay=w.bond_delay_s,
+            unbond_delay=w.unbond_delay_s,
+            exit_delay=w.exit_delay_s,
+            min_deposit=m.min_deposit_wei,
             min_total=Wei(-(-m.stake_wei * len(self.of("validator")) // 2)),
-            treasury=treasury,
-            listings=tuple(ListedAtGenesis(accounts[place.name], place.role, place.endpoint, m.stake_wei) for place in listed),
+            treasury=deployer,
+            guardian=deployer,
+            listings=tuple(NewListing(accounts[place.name], place.role, place.endpoint, m.stake_wei) for place in listed),
             rules=self.rules,
         )
 

@@ -1,6 +1,6 @@
 """A devnet from nothing to fourteen nodes that answer, and its orderly end.
 
-Order: chain, relay; contracts deployed, validators bonded, providers given their bond; then masters, resolver and validators; then the
+Order: chain; contracts deployed, validators bonded, providers given their bond; relay; then masters, resolver and validators; then the
 providers, which register through the same command their operators use.
 """
 
@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,11 +31,11 @@ from wire.http import Client, PeerError
 
 CHAIN_ID = 31_337
 CHAIN_HOST = "127.0.0.1"
-START_S = 60.0
+START_S = 120.0
 """The longest that any process may take to answer."""
 TRANSFER_GAS = 120_000
 BOND_GAS = 300_000
-COMMAND_S = 60.0
+COMMAND_S = 120.0
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -77,8 +77,11 @@ class Devnet:
 
 
 @contextlib.asynccontextmanager
-async def open_devnet(layout: Layout, folder: Path, logs: Path, say: Say) -> AsyncIterator[Devnet]:
-    """Sets a devnet up and ends it; no process is left. `ProcessError`, `GroundError`, `ChainError` or `OSError` if it cannot be."""
+async def open_contracts(layout: Layout, folder: Path, logs: Path, say: Say) -> AsyncIterator[Devnet]:
+    """A chain with the contracts on it, the validators' stake bonded, and every node's key and configuration; no node runs yet.
+
+    Ends every process that was started on it, in order. `ProcessError`, `GroundError`, `ChainError` or `OSError` if it cannot be.
+    """
     begun = time.monotonic()
 
     def told(line: str) -> None:
@@ -92,33 +95,59 @@ async def open_devnet(layout: Layout, folder: Path, logs: Path, say: Say) -> Asy
         rpc_url = await _start_chain(ground, processes, told)
         backend = RpcBackend(rpc_url)
         await _until(processes, "the chain", lambda: _answers_rpc(backend))
-        if layout.relayed:
-            await processes.start(Command("relay", "relay", ("devnet.relay", "--config", str(ground.folder / RELAY_FILE))))
-        told("Four contracts: token, registry, vault, settlement. Validators bond their stake.")
+        told("Five contracts: token, registry, vault, judge, settlement. Validators bond their stake.")
         network = await _deploy(ground, backend)
         configure(ground, rpc_url, network.settlement)
-        told(f"{len(layout.places)} nodes, each a process of its own with a key of its own.")
-        for role in ("master", "resolver", "validator"):
-            for place in layout.of(role):
-                await processes.start(_daemon(ground, place))
-        await together(*(_register(ground, place) for place in layout.of("provider")))
-        client = Client(network.domain, timeout_s=3.0)
-        try:
-            for role in ("master", "resolver", "validator"):
-                for place in layout.of(role):
-                    await _until(processes, place.name, lambda place=place: answers(client, place))  # type: ignore[misc]
-            for place in layout.of("provider"):
-                await processes.start(_daemon(ground, place))
-            for place in layout.of("provider"):
-                await _until(processes, place.name, lambda place=place: answers(client, place))  # type: ignore[misc]
-        finally:
-            await client.close()
         yield Devnet(ground, processes, rpc_url, network, time.monotonic() - begun)
     finally:
         if backend is not None:
             await backend.close()
         by_role = [[place.name for place in layout.of(role)] for role in ("provider", "resolver", "master", "validator")]
         await processes.end_all([by_role[0], [name for group in by_role[1:] for name in group], ["relay"]])
+
+
+@contextlib.asynccontextmanager
+async def open_devnet(layout: Layout, folder: Path, logs: Path, say: Say) -> AsyncIterator[Devnet]:
+    """Sets a devnet up and ends it; no process is left. Raises as `open_contracts` does."""
+    begun = time.monotonic()
+    async with open_contracts(layout, folder, logs, say) as devnet:
+        ground, processes = devnet.ground, devnet.processes
+        say(f"{time.monotonic() - begun:4.0f} s  {len(layout.places)} nodes, each a process of its own with a key of its own.")
+        if layout.relayed:
+            await processes.start(Command("relay", "relay", ("devnet.relay", "--config", str(ground.folder / RELAY_FILE))))
+        for role in ("master", "resolver", "validator"):
+            for place in layout.of(role):
+                await start_node(devnet, place)
+        await together(*(register(ground, place) for place in layout.of("provider")))
+        for role in ("master", "resolver", "validator"):
+            for place in layout.of(role):
+                await until_answers(devnet, place)
+        for place in layout.of("provider"):
+            await start_node(devnet, place)
+        for place in layout.of("provider"):
+            await until_answers(devnet, place)
+        yield replace(devnet, setup_s=time.monotonic() - begun)
+
+
+async def start_node(devnet: Devnet, place: Place) -> None:
+    """Starts a node's process by its configuration."""
+    await devnet.processes.start(Command(place.name, place.role, (place.role, "--config", str(devnet.ground.config_of(place)))))
+
+
+async def until_answers(devnet: Devnet, place: Place) -> None:
+    """Returns once the node answers for its status; `ProcessError` after `START_S`."""
+    client = Client(devnet.network.domain, timeout_s=3.0)
+    try:
+        await _until(devnet.processes, place.name, lambda: answers(client, place))
+    finally:
+        await client.close()
+
+
+async def register(ground: Ground, place: Place) -> None:
+    """Registers a provider with its own bond, by the command that its operator uses; `ProcessError` if that fails."""
+    result = await dpn("provider", "register", "--own-recipient", "--config", str(ground.config_of(place)), "--json")
+    if result.code != 0:
+        raise ProcessError(f"`dpn provider register` for {place.name} ended with {result.code}: {result.err.strip() or result.out.strip()}")
 
 
 def status_endpoint(place: Place) -> str:
@@ -162,10 +191,6 @@ async def dpn(*arguments: str, timeout_s: float = COMMAND_S) -> CommandResult:
             process.kill()
             await process.wait()
     return CommandResult(process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace"))
-
-
-def _daemon(ground: Ground, place: Place) -> Command:
-    return Command(place.name, place.role, (place.role, "--config", str(ground.config_of(place))))
 
 
 async def _start_chain(ground: Ground, processes: Processes, say: Say) -> str:
@@ -228,9 +253,3 @@ async def _deploy(ground: Ground, backend: RpcBackend) -> Network:
     for tx_hash in hashes:
         await sender.wait(tx_hash)
     return network
-
-
-async def _register(ground: Ground, place: Place) -> None:
-    result = await dpn("provider", "register", "--own-recipient", "--config", str(ground.config_of(place)), "--json")
-    if result.code != 0:
-        raise ProcessError(f"`dpn provider register` for {place.name} ended with {result.code}: {result.err.strip() or result.out.strip()}")

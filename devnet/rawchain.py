@@ -13,19 +13,24 @@ from typing import Any
 from eth_abi.abi import decode, encode
 from eth_utils.crypto import keccak
 
-from chain.backend import Backend
+from chain.backend import Backend, RpcError
 from chain.types import Address, Digest, to_hex
 
 POSTED = "Posted(uint256,uint256,bytes32,uint256,uint256,uint256,bytes32,bytes32,uint256,uint256)"
 ACTIVATED = "Activated(uint256,bytes32,uint256)"
-CLAIMED = "Claimed(address,address,uint256,uint256)"
+CANCELLED = "Cancelled(uint256,bytes32,address)"
+CLAIMED = "Claimed(address,address,uint256)"
 TRANSFER = "Transfer(address,address,uint256)"
+RECORD = ("bytes32", *("uint256",) * 7)
+"""The words of `activeRecord()`: root, totalEarned, totalSpent, epoch, through, round, activeAt, signers."""
+RECORD_EPOCH = 3
 POST = "post((uint256,uint256,uint256,bytes32,bytes32,bytes32,bytes32,uint256,uint256,bytes32,bytes32,bytes32),bytes)"
 
 
 @dataclass(frozen=True, slots=True)
 class PostedLog:
-    """A root's posting. signers: bitmap over listing order. gas: of the whole transaction. poster: who sent it."""
+    """A root's posting. signers: bitmap over the validators by ascending address. gas: of the whole transaction. poster: who sent it.
+    cancelled: whether the root was, and never became or becomes active."""
 
     epoch: int
     round: int
@@ -40,6 +45,11 @@ class PostedLog:
     transaction: str
     poster: Address
     gas: int
+    cancelled: bool = False
+
+    def is_active(self, second: int) -> bool:
+        """Whether its time has come by then."""
+        return not self.cancelled and self.active_at <= second
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,6 @@ class Payment:
     account: Address
     recipient: Address
     amount: int
-    epoch: int
     transaction: str
     transferred: int
 
@@ -81,13 +90,23 @@ class RawChain:
 
     async def call(self, to: Address, signature: str, returns: Sequence[str], *arguments: Any) -> tuple[Any, ...]:
         """`eth_call` of a function by its signature, on the latest block."""
-        types = _argument_types(signature)
+        types = argument_types(signature)
         data = to_hex(selector(signature) + encode(types, arguments))
         raw = await self._backend.request("eth_call", [{"to": to, "data": data}, "latest"])
         return tuple(decode(returns, bytes.fromhex(str(raw)[2:])))
 
+    async def reverts(self, sender: Address, to: Address, data: bytes) -> bytes | None:
+        """What a call by `sender` would revert with on the latest block; None if it would go through."""
+        try:
+            await self._backend.request("eth_call", [{"from": sender, "to": to, "data": to_hex(data)}, "latest"])
+        except RpcError as error:
+            if (reverted := error.revert_data()) is None:
+                raise
+            return reverted
+        return None
+
     async def part(self, name: str) -> Address:
-        """The address behind `token`, `registry` or `vault`."""
+        """The address behind `token`, `registry`, `vault` or `judge`."""
         (found,) = await self.call(self.settlement, f"{name}()", ["address"])
         return Address(str(found).lower())
 
@@ -95,10 +114,13 @@ class RawChain:
         (root,) = await self.call(self.settlement, "activeRoot()", ["bytes32"])
         return Digest(root)
 
+    async def pending_root(self) -> Digest:
+        (root,) = await self.call(self.settlement, "pendingRoot()", ["bytes32"])
+        return Digest(root)
+
     async def active_epoch(self) -> int:
         """The epoch of the active root, 0 if there is none yet."""
-        words = ["bytes32", "bytes32", "uint96", "uint96", "uint64", "uint64", "uint64", "uint64", "uint32"]
-        return int((await self.call(self.settlement, "activeRecord()", words))[5])
+        return int((await self.call(self.settlement, "activeRecord()", RECORD))[RECORD_EPOCH])
 
     async def number(self, signature: str, *arguments: Any, to: Address | None = None) -> int:
         """A function of the settlement contract, or of `to`, whose first result is a number."""
@@ -113,9 +135,10 @@ class RawChain:
 
     async def posted(self) -> tuple[PostedLog, ...]:
         """Every root posted, in the order of the chain."""
-        logs = await self.logs(self.settlement, POSTED)
+        logs, cancelled = await asyncio.gather(self.logs(self.settlement, POSTED), self.logs(self.settlement, CANCELLED))
         senders = await asyncio.gather(*(self._sender_and_gas(log["transactionHash"]) for log in logs))
-        return tuple(_posted(log, poster, gas) for log, (poster, gas) in zip(logs, senders, strict=True))
+        dead = {log["topics"][1] for log in cancelled}
+        return tuple(_posted(log, poster, gas, log["topics"][1] in dead) for log, (poster, gas) in zip(logs, senders, strict=True))
 
     async def activated(self) -> tuple[Digest, ...]:
         """The roots that became active and moved money, in order."""
@@ -155,32 +178,46 @@ class RawChain:
         return self._gas[transaction]
 
 
-def _argument_types(signature: str) -> list[str]:
+def argument_types(signature: str) -> list[str]:
+    """The types between a signature's parentheses; none of them may be a struct."""
     inside = signature[signature.index("(") + 1 : -1]
     return inside.split(",") if inside else []
 
 
-def _posted(log: dict[str, Any], poster: Address, gas: int) -> PostedLog:
+def _posted(log: dict[str, Any], poster: Address, gas: int, cancelled: bool) -> PostedLog:
     epoch, round_ = (int(entry, 16) for entry in log["topics"][1:3])
     types = ["uint256", "uint256", "uint256", "bytes32", "bytes32", "uint256", "uint256"]
     through, earned, _, state, manifest, signers, active_at = decode(types, bytes.fromhex(log["data"][2:]))
     root = Digest(bytes.fromhex(log["topics"][3][2:]))
     block, transaction = int(log["blockNumber"], 16), str(log["transactionHash"])
     return PostedLog(
-        epoch, round_, root, through, earned, Digest(state), Digest(manifest), signers, active_at, block, transaction, poster, gas
+        epoch,
+        round_,
+        root,
+        through,
+        earned,
+        Digest(state),
+        Digest(manifest),
+        signers,
+        active_at,
+        block,
+        transaction,
+        poster,
+        gas,
+        cancelled,
     )
 
 
 def _payment(log: dict[str, Any], settlement: Address, transfers: Sequence[dict[str, Any]]) -> Payment:
-    amount, epoch = decode(["uint256", "uint256"], bytes.fromhex(log["data"][2:]))
-    account, recipient = (_address(entry) for entry in log["topics"][1:3])
+    recipient, amount = decode(["address", "uint256"], bytes.fromhex(log["data"][2:]))
+    account, recipient = _address(log["topics"][1]), Address(recipient.lower())
     transferred = sum(
         int(move["data"], 16)
         for move in transfers
         if move["transactionHash"] == log["transactionHash"]
         and (_address(move["topics"][1]), _address(move["topics"][2])) == (settlement, recipient)
     )
-    return Payment(account, recipient, amount, epoch, str(log["transactionHash"]), transferred)
+    return Payment(account, recipient, amount, str(log["transactionHash"]), transferred)
 
 
 def _address(entry: str) -> Address:

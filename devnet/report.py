@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from chain.types import Address, to_hex
-from devnet.checks import Check
 from devnet.facts import Facts
+from devnet.verdict import Check
 
 
 def report(facts: Facts, checks: Sequence[Check], setup_s: float, duration_s: float) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from chain.canonical import decode
@@ -17,30 +16,16 @@ from chain.types import Address, Digest
 from devnet.facts import Forgery, Kill
 from devnet.layout import Place
 from devnet.network import Devnet, dpn
-from devnet.observer import Observer, ProviderSight
+from devnet.observer import NodeSight, Observer, ProviderSight
 from devnet.rawchain import POST, Waiting, selector
+from devnet.story import LOOK_S, Untrue, wait_for
 from wire.answers import Matches, ProviderView
 from wire.http import PeerError
 from wire.messages import Announcement, SessionRequest
 
-LOOK_S = 0.25
 POOL_LOOK_S = 0.02
 END_S = 10.0
 REQUEST_LIFE_S = 60
-
-
-class Untrue(Exception):
-    """Something that the tour waits for has not happened in time; a sentence."""
-
-
-async def wait_for(devnet: Devnet, what: str, condition: Callable[[], Awaitable[bool]], seconds: float) -> None:
-    """Returns once `condition` holds; `Untrue` after `seconds`, `ProcessError` if a process ends by itself."""
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        devnet.processes.require_alive()
-        if time.monotonic() > deadline:
-            raise Untrue(f"{what} has not come true within {seconds:.0f} s")
-        await asyncio.sleep(LOOK_S)
 
 
 async def join(devnet: Devnet, eye: Observer, seconds: float) -> tuple[ProviderSight, ...]:
@@ -54,7 +39,7 @@ async def join(devnet: Devnet, eye: Observer, seconds: float) -> tuple[ProviderS
         views = [pool.get(devnet.address(place.name)) for place in places]
         return all(view is not None and view.state == "connected" and all(m.rtt_min_us for m in view.masters) for view in views)
 
-    await wait_for(devnet, "that every provider is connected and timed by every master", connected, seconds)
+    await wait_for(devnet.processes, "that every provider is connected and timed by every master", connected, seconds)
     return tuple(await asyncio.gather(*(eye.provider(place, pool) for place in places)))
 
 
@@ -80,7 +65,7 @@ async def until_state(devnet: Devnet, eye: Observer, place: Place, state: str, s
         view = await view_of(devnet, eye, place)
         return view is not None and view.state == state
 
-    await wait_for(devnet, f"that {place.name} is {state}", reached, seconds)
+    await wait_for(devnet.processes, f"that {place.name} is {state}", reached, seconds)
     return await view_of(devnet, eye, place)
 
 
@@ -117,11 +102,22 @@ async def kill_poster(devnet: Devnet, eye: Observer, epoch: int) -> Kill | None:
     return None
 
 
+async def reported(devnet: Devnet, eye: Observer, kill: Kill, seconds: float) -> NodeSight:
+    """The restarted validator once it reports the epoch's root, or as it is after `seconds`: it may still be on its way."""
+    place, deadline = devnet.layout.place(kill.validator), time.monotonic() + seconds
+    while True:
+        sight = await eye.node(place)
+        known = any(one.get("epoch") == kill.epoch and "root" in one for one in sight.status.get("epochs", ()))
+        if known or time.monotonic() > deadline:
+            return sight
+        await asyncio.sleep(LOOK_S)
+
+
 async def until_posted(devnet: Devnet, eye: Observer, epoch: int, seconds: float) -> None:
     async def posted() -> bool:
         return any(log.epoch == epoch for log in await eye.chain.posted())
 
-    await wait_for(devnet, f"that epoch {epoch} is posted", posted, seconds)
+    await wait_for(devnet.processes, f"that epoch {epoch} is posted", posted, seconds)
 
 
 async def until_roots(devnet: Devnet, eye: Observer, roots: int, seconds: float) -> None:
@@ -129,9 +125,9 @@ async def until_roots(devnet: Devnet, eye: Observer, roots: int, seconds: float)
 
     async def active() -> bool:
         _, second = await eye.chain.head()
-        return sum(log.active_at <= second for log in await eye.chain.posted()) >= roots
+        return sum(log.is_active(second) for log in await eye.chain.posted()) >= roots
 
-    await wait_for(devnet, f"that {roots} roots became active", active, seconds)
+    await wait_for(devnet.processes, f"that {roots} roots became active", active, seconds)
 
 
 async def fresh_root(devnet: Devnet, eye: Observer) -> None:
@@ -140,10 +136,10 @@ async def fresh_root(devnet: Devnet, eye: Observer) -> None:
 
     async def fresh() -> bool:
         _, second = await eye.chain.head()
-        since = max((log.active_at for log in await eye.chain.posted() if log.active_at <= second), default=0)
+        since = max((log.active_at for log in await eye.chain.posted() if log.is_active(second)), default=0)
         return second - since <= epoch_length // 4
 
-    await wait_for(devnet, "that a new root is active", fresh, 3 * epoch_length)
+    await wait_for(devnet.processes, "that a new root is active", fresh, 3 * epoch_length)
 
 
 async def claim(devnet: Devnet, places: tuple[Place, ...]) -> dict[str, str]:

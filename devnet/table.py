@@ -90,6 +90,7 @@ def epochs_table(sight: Sight) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for log in sight.posted[-SHOWN_EPOCHS:]:
         state = "active" if log.epoch == sight.active else "pending" if log.epoch > sight.active else "past"
+        state = "cancelled" if log.cancelled else state
         signers = log.signers.bit_count()
         table.add_row(
             str(log.epoch),

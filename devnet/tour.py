@@ -11,61 +11,41 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from chain.errors import ChainError
 from devnet import gather, scenes
 from devnet.archives import slots_proven
-from devnet.checks import Check, judge
+from devnet.checks import judge
+from devnet.demos import TOUR
 from devnet.facts import Facts, Kill
-from devnet.ground import GroundError
-from devnet.layout import DEFAULT_PARAMETERS, Layout, LayoutError, Place, load
-from devnet.live import until_signal
+from devnet.layout import Layout, Place
 from devnet.network import Devnet, open_devnet, together
 from devnet.observer import Observer, observing
-from devnet.processes import ProcessError
 from devnet.report import report
-from devnet.scenes import Untrue
+from devnet.stage import Findings, perform
+from devnet.story import Story, wait_for
 from devnet.table import picture, tokens
 
 ROOTS = 3
 JOIN_S = 45.0
 GOODBYE_S = 15.0
 KILL_ATTEMPTS = 3
+REPORTED_S = 20.0
 CLAIM_ATTEMPTS = 3
-WIDTH = 132
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """What the tour came to: the facts, the checks over them, and how long set-up and tour took in seconds."""
-
-    facts: Facts
-    checks: tuple[Check, ...]
-    setup_s: float
-    duration_s: float
 
 
 class Tour:
-    """One tour on one devnet. `console` gets the story."""
+    """One tour on one devnet, told to `story`."""
 
-    def __init__(self, devnet: Devnet, eye: Observer, console: Console) -> None:
-        self._devnet, self._eye, self._console = devnet, eye, console
-        self._begun = time.monotonic()
+    def __init__(self, devnet: Devnet, eye: Observer, story: Story) -> None:
+        self._devnet, self._eye, self.say = devnet, eye, story.say
         layout = devnet.layout
         *self._staying, self._leaver, self._silent = layout.of("provider")
         self._timing = devnet.network.timing
-
-    def say(self, line: str) -> None:
-        self._console.print(f"[dim]{time.monotonic() - self._begun:5.1f} s[/]  {line}")
 
     async def run(self) -> Facts:
         """The scenes in order, then the facts. `Untrue` if something does not happen in time."""
@@ -88,7 +68,7 @@ class Tour:
         silent_view, offered = await scenes.view_of(devnet, eye, self._silent), await scenes.matched(devnet, eye)
         await scenes.until_roots(devnet, eye, ROOTS, (ROOTS + 2) * self._timing.epoch_length)
         self.say(f"{ROOTS} roots have become active.")
-        restarted = await eye.node(devnet.layout.place(kill.validator)) if kill else None
+        restarted = await scenes.reported(devnet, eye, kill, REPORTED_S) if kill else None
         await self._claim(providers)
         leaver_status, open_files = await eye.status(self._leaver), scenes.foreign_files(devnet)
         devnet.processes.signal(self._leaver.name, signal.SIGTERM)
@@ -106,7 +86,7 @@ class Tour:
             providers={place.name: devnet.address(place.name) for place in providers},
             masters=tuple(eye.masters.values()),
             validators={place.name: devnet.address(place.name) for place in devnet.layout.of("validator")},
-            listed_validators=tuple(devnet.address(place.name) for place in devnet.layout.of("validator")),
+            listed_validators=tuple(sorted(devnet.address(place.name) for place in devnet.layout.of("validator"))),
             prefixes=gather.prefixes(devnet),
             joined=joined,
             joined_rtt_us=rtt,
@@ -146,7 +126,7 @@ class Tour:
         async def all_proven() -> bool:
             return all(await asyncio.gather(*(proven(place) for place in devnet.layout.of("provider"))))
 
-        await scenes.wait_for(devnet, "that every provider holds a receipted proof", all_proven, 2 * self._timing.epoch_length)
+        await wait_for(devnet.processes, "that every provider holds a receipted proof", all_proven, 2 * self._timing.epoch_length)
         self.say("Every provider holds receipts of two thirds of the stake for a proof that will pay.")
 
     async def _silence_and_kill(self) -> Kill | None:
@@ -199,58 +179,21 @@ class Tour:
         self.say(f"{len(paid)} claims, in parallel, brought {tokens(sum(paid))} DPN.")
 
 
-async def tour(layout: Layout, folder: Path, console: Console) -> Findings:
+async def play(layout: Layout, folder: Path, console: Console) -> Findings:
     """Sets a devnet up, takes the tour, ends everything. Raises what `open_devnet` does, and `Untrue`."""
     console.print("[bold]Set-up[/]")
     async with open_devnet(layout, folder, folder, console.print) as devnet, observing(devnet) as eye:
         console.print(
             f"{devnet.setup_s:4.0f} s  The network runs. RPC {devnet.rpc_url}, settlement {devnet.network.settlement}\n[bold]The tour[/]"
         )
-        begun = time.monotonic()
-        facts = await Tour(devnet, eye, console).run()
-        duration = time.monotonic() - begun
+        story = Story(console)
+        facts = await Tour(devnet, eye, story).run()
+        duration = story.seconds
         if (sight := await eye.look()) is not None:
             console.print(picture(sight, eye.masters, "at the end"))
-        return Findings(facts, judge(facts), devnet.setup_s, duration)
-
-
-def main(parameters: Path | None, folder: Path, written: Path, as_json: bool) -> int:
-    """Runs the tour and writes its report; the exit code."""
-    console = Console(stderr=as_json)
-    if not console.is_terminal:
-        console.width = WIDTH
-    written.unlink(missing_ok=True)
-    try:
-        findings = asyncio.run(until_signal(tour(load(parameters or DEFAULT_PARAMETERS), folder, console)))
-    except (LayoutError, GroundError) as error:
-        console.print(f"demo: {error}", style="red", markup=False)
-        return 2
-    except (Untrue, ProcessError, ChainError, OSError) as error:
-        console.print(f"demo: {error}. The processes' logs are in {folder}/.", style="red", markup=False)
-        return 1
-    if findings is None:
-        console.print("demo: interrupted; every process has ended.")
-        return 130
-    found = report(findings.facts, findings.checks, findings.setup_s, findings.duration_s)
-    written.parent.mkdir(parents=True, exist_ok=True)
-    written.write_text(json.dumps(found, indent=1) + "\n")
-    if as_json:
-        Console().print_json(json.dumps(found))
-    _show(console, findings, written)
-    return 0 if all(check.passed for check in findings.checks) else 1
-
-
-def _show(console: Console, findings: Findings, written: Path) -> None:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for check in findings.checks:
-        table.add_row("[green]true[/]" if check.passed else "[bold red]UNTRUE[/]", check.name, f"[dim]{escape(check.detail)}[/]")
-    console.print(table)
-    wrong = [check for check in findings.checks if not check.passed]
-    for check in wrong:
-        console.print(f"[bold red]UNTRUE[/]: {check.name}: {escape(check.detail)}")
-    verdict = f"{len(wrong)} of {len(findings.checks)} checks failed" if wrong else f"All {len(findings.checks)} checks are true"
-    console.print(f"{verdict}. Set-up {findings.setup_s:.0f} s, tour {findings.duration_s:.0f} s. Written: {written}")
+        checks = judge(facts)
+        return Findings(checks, report(facts, checks, devnet.setup_s, duration), devnet.setup_s, duration)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(None, Path("build/devnet"), Path("build/demo.json"), False))
+    raise SystemExit(perform(TOUR))

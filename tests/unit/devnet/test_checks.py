@@ -11,12 +11,13 @@ from chain.merkle import MerkleTree
 from chain.messages import Leaf
 from chain.types import Address, Digest, to_hex
 from devnet import checks
-from devnet.checks import Check, judge
+from devnet.checks import judge
 from devnet.facts import Account, Facts, Forgery, Kill, Tree
 from devnet.observer import Money, NodeSight, ProviderSight
 from devnet.processes import Started
 from devnet.rawchain import Payment, PostedLog
 from devnet.report import report
+from devnet.verdict import Check
 from wire.agreement import LeafPath
 from wire.answers import MasterView, ProviderView
 
@@ -93,7 +94,7 @@ def sound() -> Facts:
         status={"provider-1": {"heartbeats": 20, "receipted": 4}, "provider-2": {"heartbeats": 19, "receipted": 3}},
         proven={"provider-1": {3: PROOF}, "provider-2": {3: PROOF, 9: "0xee"}},
         accounts={"provider-1": Account(5, 705, 700, 400_000, 3), "provider-2": Account(0, 300, 300, 300_000, 3)},
-        payments=(Payment(P1, P1, 700, 3, "0x1", 700), Payment(P2, P2, 300, 3, "0x2", 300)),
+        payments=(Payment(P1, P1, 700, "0x1", 700), Payment(P2, P2, 300, "0x2", 300)),
         foreign_files=dict.fromkeys(names, ()),
     )
 

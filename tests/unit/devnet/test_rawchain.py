@@ -90,8 +90,8 @@ def test_a_posting_is_read_with_its_sender_and_gas() -> None:
 
 def test_a_payment_is_what_the_token_moved_in_the_same_transaction() -> None:
     claim = {
-        "topics": [topic(rawchain.CLAIMED), address_word(ACCOUNT), address_word(ACCOUNT)],
-        "data": to_hex(encode(["uint256", "uint256"], [70, 3])),
+        "topics": [topic(rawchain.CLAIMED), address_word(ACCOUNT)],
+        "data": to_hex(encode(["address", "uint256"], [ACCOUNT, 70])),
         "transactionHash": "0x1",
     }
 
@@ -106,7 +106,7 @@ def test_a_payment_is_what_the_token_moved_in_the_same_transaction() -> None:
     logs = {topic(rawchain.CLAIMED): [claim], topic(rawchain.TRANSFER): moves}
     backend = Recorded({"eth_getLogs": lambda query: logs[query["topics"][0]], "eth_call": lambda *_: address_word(TOKEN)})
     (found,) = asyncio.run(RawChain(backend, SETTLEMENT).payments())
-    assert (found.account, found.amount, found.epoch, found.transferred) == (ACCOUNT, 70, 3, 69)
+    assert (found.account, found.recipient, found.amount, found.transferred) == (ACCOUNT, ACCOUNT, 70, 69)
 
 
 def test_waiting_transactions_are_read_from_both_pools() -> None:
