@@ -15,11 +15,14 @@ PACKAGES = ("chain", "wire", "runtime", "resolver", "provider", "validator", "ma
 HEAVY = ("web3", "sqlmodel", "sqlalchemy", "eth_account", "eth_tester", "eth")
 IMPURE = {"asyncio", "time", "aiohttp", "sqlmodel", "sqlalchemy", "web3", "socket", "random", "secrets", "os"}
 PURE = {
-    "chain": ("canonical", "epochs", "events", "merkle", "messages", "rules", "typed", "types", "view"),
+    "chain": (
+        *("canonical", "epochs", "fold", "frauds", "merkle", "messages", "rules", "typed", "types", "view"),
+        *(f"events/{module}" for module in ("__init__", "decoder", "judge", "log", "registry", "settlement", "vault")),
+    ),
     "wire": ("addresses", "agreement", "answers", "messages", "refusals", "slots", "statements", "udp"),
     "resolver": ("pool", "latency", "matching", "tickets"),
     "provider": ("activity", "proofs"),
-    "validator": ("verification", "epoch", "reputation", "pay", "state", "agreement"),
+    "validator": ("verification", "epoch", "reputation", "pay", "state", "agreement", "frauds", "postings"),
     "master": ("echo",),
     "devnet": ("cities", "layout"),
 }
