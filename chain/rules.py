@@ -30,7 +30,8 @@ class Rules:
     allow_private_addresses: bool = False
     max_rtt_us: U32 = 500_000
     echo_rounds: U8 = 5
-    proof_max_bytes: U32 = 65_536
+    proof_max_bytes: U32 = 262_144
+    """A session's evidence takes some 5 KiB with four validators, 16 KiB with the receipts of 22."""
     proof_max_sessions: U16 = 256
     proof_max_log_entries: U16 = 64
     intake_quota_bytes: U32 = 4_194_304
@@ -43,6 +44,25 @@ class Rules:
     site_weight_cap: U16 = 64
     """What an IPv6 /32 weighs at most, in whole providers."""
     points_milli_per_hour: U32 = 10_000
+    points_milli_per_token: U32 = 100_000
+    """Per 10^18 wei of protocol fee that a provider's sessions paid."""
+    request_life_s: U32 = 60
+    """The longest that a request for a session may wait."""
+    receipt_every_s: U32 = 10
+    """The longest between two receipts of a session that carries something."""
+    credit_start_bytes: U64 = 1 << 20
+    """What a provider serves one consumer unpaid at first; it doubles with each receipt honoured."""
+    credit_most_bytes: U64 = 64 << 20
+    protocol_fee_ppm: U32 = 50_000
+    """The part of a session's fee that goes to the treasury."""
+    session_share_ppm: U32 = 250_000
+    """The part of an epoch's budget that sessions may draw."""
+    session_subsidy_ppm: U32 = 900_000
+    """Of the protocol fee, what the budget adds to a session's pay: below all of it, so that nobody gains by paying himself."""
+    session_target_wei: U96 = 10**18
+    """Fees in one epoch that make a provider's sessions count in full for its reputation."""
+    consumer_weight_ppm: U32 = 50_000
+    """The most of that which one consumer makes up."""
     reputation_prior_ppm: U32 = 200_000
     reputation_prior_weight_ppm: U64 = 3_000_000
     reputation_epochs: U8 = 30
@@ -61,6 +81,14 @@ class Rules:
             "max_rtt_us": self.max_rtt_us > 0,
             "echo_rounds": self.echo_rounds > 0,
             "availability_share_ppm": self.availability_share_ppm <= PPM,
+            "availability_share_ppm and session_share_ppm": self.availability_share_ppm + self.session_share_ppm <= PPM,
+            "request_life_s": self.request_life_s > 0,
+            "receipt_every_s": self.receipt_every_s > 0,
+            "credit_start_bytes": 0 < self.credit_start_bytes <= self.credit_most_bytes,
+            "protocol_fee_ppm": self.protocol_fee_ppm <= PPM,
+            "session_subsidy_ppm": self.session_subsidy_ppm < PPM,
+            "session_target_wei": self.session_target_wei > 0,
+            "consumer_weight_ppm": 0 < self.consumer_weight_ppm <= PPM,
             "reputation_prior_ppm": self.reputation_prior_ppm <= PPM,
             "the four reputation weights": sum(weights) == PPM,
         }

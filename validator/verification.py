@@ -92,7 +92,7 @@ def verify_envelope(raw: bytes, domain: Domain, rules: Rules) -> Envelope:
 def verify_contents(envelope: Envelope, domain: Domain, timing: Timing, rules: Rules, roles: ListedRoles, now: int | None) -> VerifiedProof:
     """Limits, links and statements.
 
-    Raises `Refused`: `sessions_not_accepted`, `too_many_statements`, `wrong_subject`, `broken_log`, `not_listed`, `bad_statement`.
+    Raises `Refused`: `session_not_covered`, `too_many_statements`, `wrong_subject`, `broken_log`, `not_listed`, `bad_statement`.
     """
     proof = envelope.signed.message
     statements: tuple[Signed[UptimeTicket] | Signed[LatencyReport], ...] = (*proof.tickets, *proof.reports)
@@ -132,7 +132,7 @@ def fault_of(statement: Statement, provider: Address, epoch: int, timing: Timing
 
 def _check_limits(proof: ActivityProof, statements: Iterable[Signed[UptimeTicket] | Signed[LatencyReport]], rules: Rules) -> None:
     if proof.sessions:
-        raise Refused("sessions_not_accepted", "", {"sessions": str(len(proof.sessions))})
+        raise Refused("session_not_covered", "", {"sessions": str(len(proof.sessions))})
     if len(proof.log) > rules.proof_max_log_entries:
         found = {"logEntries": str(len(proof.log)), "limit": str(rules.proof_max_log_entries)}
         raise Refused("too_many_statements", f"{len(proof.log)} log entries, {rules.proof_max_log_entries} at most", found)

@@ -114,7 +114,7 @@ class LatencyReport:
 
 @dataclass(frozen=True, slots=True)
 class SessionRequest:
-    """A consumer's proof of demand.
+    """A consumer's proof of demand. It names no provider: the consumer picks one by its first `UsageReceipt`.
 
     min_bandwidth: bit/s. max_rtt_us: microseconds. max_price: wei per GiB.
     budget_from, budget_to: the interval of the consumer's lifetime authorised amount that this session may spend, in wei.
@@ -147,7 +147,8 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class DemandReceipt:
-    """A validator's word that the consumer's deposit covers this session's interval."""
+    """A validator's word that the consumer's deposit covers this session's interval. It makes the session payable in the epoch of its
+    `time` and in the next one."""
 
     SIGNER: ClassVar[str] = "validator"
 
@@ -162,7 +163,11 @@ class DemandReceipt:
 
 @dataclass(frozen=True, slots=True)
 class UsageReceipt:
-    """What a consumer received, cumulative for the session: payload bytes, seconds, microseconds."""
+    """What a consumer received, cumulative for the session: payload bytes, seconds, microseconds.
+
+    Sequence 0 with nothing in it accepts an offer: without it no validator covers the session, so that whoever sees a request cannot bind
+    the consumer's budget. Sequences and counters never fall.
+    """
 
     SIGNER: ClassVar[str] = "consumer"
 
@@ -194,7 +199,11 @@ class UsageReport:
 
 @dataclass(frozen=True, slots=True)
 class SessionEvidence:
-    """All that makes a session payable; empty until consumers' receipts exist."""
+    """All that makes a session payable in one epoch: see `wire.sessions`.
+
+    demand: of validators with 2/3 of the stake, ascending by validator. receipts: at most one, the newest of the epoch. reports: at most
+    one, of the epoch.
+    """
 
     request: Signed[SessionRequest]
     offer: Signed[Offer]

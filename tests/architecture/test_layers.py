@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = ("chain", "wire", "runtime", "resolver", "provider", "validator", "master", "cli", "devnet")
+PACKAGES = ("chain", "wire", "runtime", "resolver", "provider", "validator", "master", "consumer", "cli", "devnet")
 HEAVY = ("web3", "sqlmodel", "sqlalchemy", "eth_account", "eth_tester", "eth")
 IMPURE = {"asyncio", "time", "aiohttp", "sqlmodel", "sqlalchemy", "web3", "socket", "random", "secrets", "os"}
 PURE = {
@@ -19,7 +19,7 @@ PURE = {
         *("canonical", "epochs", "fold", "frauds", "merkle", "messages", "rules", "typed", "types", "view"),
         *(f"events/{module}" for module in ("__init__", "decoder", "judge", "log", "registry", "settlement", "vault")),
     ),
-    "wire": ("addresses", "agreement", "answers", "messages", "refusals", "slots", "statements", "udp"),
+    "wire": ("addresses", "agreement", "answers", "messages", "refusals", "sessions", "slots", "statements", "udp"),
     "resolver": ("pool", "latency", "matching", "tickets"),
     "provider": ("activity", "proofs"),
     "validator": ("verification", "epoch", "reputation", "pay", "state", "agreement", "frauds", "postings"),

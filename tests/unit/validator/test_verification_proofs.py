@@ -151,7 +151,7 @@ class TestLimits:
         request = SessionRequest(STRANGER.address, "", 0, 0, 0, 0, 0, 0, 0)
         offer = Offer(PROVIDER.address, ZERO_DIGEST, 0, 0)
         session = SessionEvidence(Signed(request, Signature(bytes(65))), Signed(offer, Signature(bytes(65))), (), (), ())
-        assert refusal(lambda: verified(replace(base(), sessions=(session,)))).code == "sessions_not_accepted"
+        assert refusal(lambda: verified(replace(base(), sessions=(session,)))).code == "session_not_covered"
 
     def test_four_statements_of_one_signer_and_no_more(self) -> None:
         reports = tuple(sign(replace(REPORT, sequence=n), DOMAIN, MASTER) for n in range(5))

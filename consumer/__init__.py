@@ -1,0 +1,1 @@
+"""The consumer: finds a provider, tunnels through it, and signs what it received."""
