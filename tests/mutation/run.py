@@ -51,7 +51,7 @@ class Bench:
             code = self._compiler.bytecode(mutant.path, source, QUICK)
         except DoesNotCompile:
             return Result(mutant.key, REFUSED)
-        if killer := self._suite.killer(code, mutant.path, quick=self._quick):
+        if killer := self._suite.killer(code, mutant.path, source, quick=self._quick):
             return Result(mutant.key, KILLED, killer)
         same = self._compiler.bytecode(mutant.path, source, DEPLOYED) == self._original(mutant.path)
         return Result(mutant.key, EQUAL if same else SURVIVED)

@@ -42,6 +42,19 @@ def steps(file: str) -> tuple[Step, ...]:
     return (Step(own, INVARIANTS, 8), Step("", f"{own}|{INVARIANTS}", 8), Step("", "GasTest", 64, 4))
 
 
+def direct_tests(file: str) -> tuple[str, ...]:
+    """The test files that compile this source into themselves, as they test a library alone: bytecode says nothing to them."""
+    tests = {
+        "Attestations": ("Vectors",),
+        "Cursors": ("Words",),
+        "Leaves": ("Leaves", "Vectors"),
+        "Paths": ("Paths",),
+        "Roster": ("Roster",),
+        "Standings": ("Words",),
+    }
+    return tests.get(Path(file).stem, ())
+
+
 class TestsBroken(Exception):
     """Forge ended without saying which tests ran."""
 
@@ -74,8 +87,11 @@ class Suite:
         last = steps(file)[-1]
         return frozenset(self._failures(self._forge(last, fail_fast=False, timeout_s=3600)))
 
-    def killer(self, bytecode: dict[str, str], file: str, *, quick: bool = False) -> str | None:
-        """The first test found to fail with this bytecode, or "timeout"; nothing if all pass. quick: without the last step."""
+    def killer(self, bytecode: dict[str, str], file: str, source: str, *, quick: bool = False) -> str | None:
+        """The first test found to fail with this bytecode of `source` in the place of `file`, or "timeout"; nothing if all pass.
+
+        quick: without the last step.
+        """
         self._install(bytecode)
         for step in steps(file)[: -1 if quick else None]:
             try:
@@ -84,6 +100,22 @@ class Suite:
                 return "timeout"
             if ran.returncode != 0:
                 return next(iter(self._failures(ran)), "setUp")
+        return self._direct_killer(file, source)
+
+    def _direct_killer(self, file: str, source: str) -> str | None:
+        original = (self._tree / file).read_text()
+        try:
+            (self._tree / file).write_text(source)
+            for test in direct_tests(file):
+                path = ("--match-path", f"contracts/test/{test}.t.sol", "--out", "build/direct", "--cache-path", "build/direct-cache")
+                try:
+                    ran = self._run(path, 64, 1, fail_fast=True, timeout_s=self._timeout_s)
+                except subprocess.TimeoutExpired:
+                    return "timeout"
+                if ran.returncode != 0:
+                    return next(iter(self._failures(ran)), "setUp")
+        finally:
+            (self._tree / file).write_text(original)
         return None
 
     def _install(self, bytecode: dict[str, str]) -> None:
@@ -92,14 +124,19 @@ class Suite:
             (self._tree / ARTIFACTS / f"{name}.json").write_text(json.dumps(artifact))
 
     def _forge(self, step: Step, *, fail_fast: bool, timeout_s: float) -> subprocess.CompletedProcess[str]:
+        chosen = ("--match-contract", step.only) if step.only else ()
+        return self._run((*chosen, "--no-match-contract", step.but), step.fuzz, step.invariant, fail_fast=fail_fast, timeout_s=timeout_s)
+
+    def _run(
+        self, chosen: tuple[str, ...], fuzz: int, invariant: int, *, fail_fast: bool, timeout_s: float
+    ) -> subprocess.CompletedProcess[str]:
         # Counterexamples that forge remembers would make a result depend on the mutants before it.
         shutil.rmtree(self._tree / "cache", ignore_errors=True)
         command = [str(self._tree / "node_modules/.bin/forge"), "test", "--json", "--threads", "1", "--fuzz-seed", str(self._seed)]
         command += ["--fail-fast"] if fail_fast else []
-        command += ["--match-contract", step.only] if step.only else []
-        command += ["--no-match-contract", step.but]
+        command += chosen
         command += ["--no-match-test", f"^({'|'.join(sorted(self.skipped))})\\("] if self.skipped else []
-        own = {"FOUNDRY_PROFILE": "test", "FOUNDRY_FUZZ_RUNS": str(step.fuzz), "FOUNDRY_INVARIANT_RUNS": str(step.invariant)}
+        own = {"FOUNDRY_PROFILE": "test", "FOUNDRY_FUZZ_RUNS": str(fuzz), "FOUNDRY_INVARIANT_RUNS": str(invariant)}
         return subprocess.run(
             command,
             cwd=self._tree,
