@@ -444,9 +444,14 @@ contract SettlementRootsTest is Network {
         proposeAndPost(attestation(3, keccak256("three"), 700 ether));
         vm.warp(vm.getBlockTimestamp() + CHALLENGE);
         warpToPosting(4);
-        proposeAndPost(attestation(4, keccak256("four"), 701 ether));
+        proposeAndPost(attestation(4, keccak256("four"), 700 ether + 1));
         vm.assertEq(vault.fed(), 700 ether);
         vm.assertEq(settlement.pot(), 700 ether);
+        // The least there is.
+        vm.warp(vm.getBlockTimestamp() + CHALLENGE);
+        settlement.activate();
+        vm.assertEq(vault.fed(), 700 ether + 1);
+        vm.assertEq(settlement.pot(), 700 ether + 1);
     }
 
     function test_records() external {
