@@ -137,6 +137,7 @@ class Suite:
         command += chosen
         command += ["--no-match-test", f"^({'|'.join(sorted(self.skipped))})\\("] if self.skipped else []
         own = {"FOUNDRY_PROFILE": "test", "FOUNDRY_FUZZ_RUNS": str(fuzz), "FOUNDRY_INVARIANT_RUNS": str(invariant)}
+        own["FOUNDRY_DENY"] = "never"  # a mutant may leave a parameter unused
         return subprocess.run(
             command,
             cwd=self._tree,
