@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import copy
 
-from chain.devchain.ledger import Genesis
+from chain.devchain.ledger import Genesis, Ledger
 from chain.devchain.node import Node
 from chain.types import Address
 
@@ -29,8 +30,14 @@ class InProcessBackend:
         finality_blocks: int = 1,
     ) -> None:
         funded = {bytes.fromhex(address[2:]): amount for address, amount in (balances or {}).items()}
-        genesis = Genesis(chain_id=chain_id, time=genesis_time, balances=funded)
-        self._node = Node(genesis, automine=True, finality_blocks=finality_blocks)
+        self._finality_blocks = finality_blocks
+        self._node = self._on(Genesis(chain_id=chain_id, time=genesis_time, balances=funded))
+
+    def fork(self) -> InProcessBackend:
+        """A chain of its own with the blocks of this one: no transaction waits, every one is mined at once, and no time is skipped."""
+        twin = copy(self)
+        twin._node = self._on(self._node.ledger.fork())  # noqa: SLF001
+        return twin
 
     async def request(self, method: str, params: Sequence[object]) -> object:
         """See `Backend.request`."""
@@ -39,3 +46,6 @@ class InProcessBackend:
 
     async def close(self) -> None:
         """See `Backend.close`; the chain stays as it is."""
+
+    def _on(self, start: Genesis | Ledger) -> Node:
+        return Node(start, automine=True, finality_blocks=self._finality_blocks)

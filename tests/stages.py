@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 FORGE = ROOT / "node_modules" / ".bin" / "forge"
 BUDGET_S = 15 * 60
+VALIDATORS = "tests/integration/validators"
+"""Tests that share the hosts and the port of `tests.validators`: never in two processes at once."""
 TITLE = """# The last long runs
 
 `SEED=n make deep STAGES=name` repeats a stage. Mutants have a page of their own, [mutation.md](mutation.md)."""
@@ -48,6 +50,8 @@ def tool(name: str, *arguments: str) -> tuple[str, ...]:
 
 
 def test_stages(seed: int) -> list[Stage]:
+    second = (VALIDATORS, "tests/integration/test_six_steps.py")  # about half of the time that the integration tests take
+    first = ("tests/integration", *(f"--ignore={path}" for path in second))
     quick = ("tests/unit", "tests/property", "tests/architecture")
     return [
         Stage("ruff", tool("ruff", "check", ".")),
@@ -60,8 +64,9 @@ def test_stages(seed: int) -> list[Stage]:
         Stage("slither", python("tests/slither/check.py"), lane="solidity"),
         Stage("mypy", tool("mypy", "."), lane="python"),
         Stage("pytest", python("-m", "pytest", "-q", f"--hypothesis-seed={seed}", *quick), lane="python"),
-        Stage("integration", python("-m", "pytest", "-q", f"--hypothesis-seed={seed}", "tests/integration")),
         Stage("e2e", python("-m", "pytest", "-q", "tests/e2e")),
+        Stage("integration", python("-m", "pytest", "-q", f"--hypothesis-seed={seed}", *first), lane="integration"),
+        Stage("validators", python("-m", "pytest", "-q", f"--hypothesis-seed={seed}", *second), lane="validators"),
     ]
 
 
@@ -72,9 +77,7 @@ def deep_stages(seed: int) -> list[Stage]:
         Stage("invariants", (str(FORGE), "test", "--fuzz-seed", str(seed), "--match-contract", "InvariantsTest"), deep, "solidity"),
         Stage("mutation", python("-m", "tests.mutation.run", "--seed", str(seed)), lane="solidity"),
         Stage("property", python("-m", "pytest", "-q", "--timeout=3600", f"--hypothesis-seed={seed}", "tests/property"), deep, "python"),
-        Stage(
-            "crashes", python("-m", "pytest", "-q", "--timeout=3600", "tests/integration/test_watcher.py", "-k", "stopped"), deep, "python"
-        ),
+        Stage("crashes", python("-m", "pytest", "-q", "--timeout=3600", f"{VALIDATORS}/test_watcher.py", "-k", "stopped"), deep, "python"),
         *(Stage(f"tour-{number}", tool("dpn", "demo")) for number in range(1, 4)),
     ]
 

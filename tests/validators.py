@@ -20,7 +20,7 @@ from chain.errors import Recoverable
 from chain.inprocess import InProcessBackend
 from chain.keys import NodeKey
 from chain.messages import EpochAttestation, NewListing
-from chain.network import Network, load_network
+from chain.network import Network
 from chain.parameters import DeploymentParameters
 from chain.rules import Rules
 from chain.sender import Sender
@@ -50,6 +50,7 @@ GUARDIAN, CONSUMER = key("guardian"), key("consumer")
 MASTERS = [key(f"master {n}") for n in range(3)]
 PROVIDERS = [key(f"provider {n}") for n in range(2)]
 VALIDATORS = [key(f"validator {n}") for n in range(4)]
+HOSTS = [f"127.89.{n}.1" for n in range(len(VALIDATORS))]
 TREASURY = key("treasury").address
 
 
@@ -125,8 +126,8 @@ class World:
     seats: list[Seat]
     client: Client
     deployer: Sender
+    watching: bool
     sequence: int = 0
-    watching: bool = True
 
     @property
     def network(self) -> Network:
@@ -180,7 +181,7 @@ class World:
 
     async def start(self, seat: Seat) -> None:
         backend: Backend = Flaky(self.backend, seat.answers_but_every) if seat.answers_but_every else self.backend
-        chain = ChainClient(backend, await load_network(self.backend, self.network.settlement))
+        chain = ChainClient(backend, self.network)
         seat.closers = contextlib.AsyncExitStack()
         client = Client(chain.network.domain, "127.0.0.1")
         seat.closers.push_async_callback(client.close)
@@ -278,13 +279,36 @@ SELECTORS: dict[str, str] = {}
 """Functions of the settlement contract by the first bytes of their calls."""
 
 
+GROUNDS: dict[Rules, tuple[InProcessBackend, Network]] = {}
+"""Chains at the start of epoch 1, a deployment each; worlds go on from them on chains of their own, so that these stay as they are."""
+
+
 @contextlib.asynccontextmanager
-async def a_world(tmp_path: Path, rules: Rules = RULES) -> AsyncIterator[World]:
-    """Deployed, bonded, providers registered, four validators running; the last second before epoch 1."""
+async def a_world(tmp_path: Path, rules: Rules = RULES, *, watching: bool = False) -> AsyncIterator[World]:
+    """Deployed, bonded, providers registered, four validators running; the first second of epoch 1. watching: each looks for frauds."""
+    if rules not in GROUNDS:
+        GROUNDS[rules] = await _deployed(rules)
+    ground, network = GROUNDS[rules]
+    backend = ground.fork()
+    seats = [Seat(one, host, tmp_path / f"validator{n}") for n, (one, host) in enumerate(zip(VALIDATORS, HOSTS, strict=True))]
+    sender = Sender(backend, DEPLOYER, network.chain_id, poll_s=0.01)
+    client = Client(network.domain, "127.0.0.1")
+    world = World(backend, ChainClient(backend, network), WorldClock(), seats, client, sender, watching)
+    await world.move_to(network.timing.genesis)
+    try:
+        for seat in seats:
+            await world.start(seat)
+        yield world
+    finally:
+        for seat in seats:
+            await world.stop(seat)
+        await client.close()
+
+
+async def _deployed(rules: Rules) -> tuple[InProcessBackend, Network]:
     balances = {one.address: 100 * ETHER for one in (DEPLOYER, GUARDIAN, CONSUMER, *VALIDATORS, *PROVIDERS)}
     backend = InProcessBackend(balances=balances)
-    seats = [Seat(one, f"127.89.{n}.1", tmp_path / f"validator{n}") for n, one in enumerate(VALIDATORS)]
-    listings = [NewListing(seat.key.address, "validator", seat.endpoint, STAKE) for seat in seats]
+    listings = [NewListing(one.address, "validator", f"{host}:{PORT}", STAKE) for one, host in zip(VALIDATORS, HOSTS, strict=True)]
     listings += [NewListing(RESOLVER.address, "resolver", "127.0.0.1:1", STAKE)]
     listings += [NewListing(one.address, "master", "127.0.0.1:2", STAKE) for one in MASTERS]
     sender = Sender(backend, DEPLOYER, 31337, poll_s=0.01)
@@ -313,8 +337,8 @@ async def a_world(tmp_path: Path, rules: Rules = RULES) -> AsyncIterator[World]:
     )
     network = await deploy(backend, sender, parameters)
     chain = ChainClient(backend, network)
-    for seat in seats:
-        await bond(chain, sender, seat.key.address, STAKE)
+    for one in VALIDATORS:
+        await bond(chain, sender, one.address, STAKE)
     for provider in PROVIDERS:
         own = Sender(backend, provider, 31337, poll_s=0.01)
         for who, call in (
@@ -331,16 +355,6 @@ async def a_world(tmp_path: Path, rules: Rules = RULES) -> AsyncIterator[World]:
         "activate": settlement.activate(),
     }.items():
         SELECTORS[to_hex(call.data[:4])] = name
-    client = Client(network.domain, "127.0.0.1")
-    world = World(backend, chain, WorldClock(), seats, client, sender)
-    assert (await chain.latest()).timestamp < network.timing.genesis
-    await world.move_to(network.timing.genesis - 1)
-    await world.move_to(network.timing.genesis)
-    try:
-        for seat in seats:
-            await world.start(seat)
-        yield world
-    finally:
-        for seat in seats:
-            await world.stop(seat)
-        await client.close()
+    for second in (network.timing.genesis - 1, network.timing.genesis):
+        await backend.request("evm_mine", [{"timestamp": second}])
+    return backend, network

@@ -29,7 +29,8 @@ class Contract:
 
     def __init__(self, web3: AsyncWeb3[Any], address: Address) -> None:
         self.address = address
-        self._contract: Any = web3.eth.contract(address=to_checksum_address(address), abi=artifact(self.NAME)["abi"])
+        self._web3 = web3
+        self._functions: dict[str, Any] = {}
 
     async def number(self, getter: str, at: BlockStamp | None = None) -> int:
         """The value of a getter without arguments that returns an integer."""
@@ -41,7 +42,7 @@ class Contract:
 
     async def _read(self, function: str, *arguments: object, at: BlockStamp | None = None) -> Any:
         try:
-            call = getattr(self._contract.functions, function)(*map(_for_web3, arguments))
+            call = getattr(self._with(function).functions, function)(*map(_for_web3, arguments))
             return await call.call(block_identifier=at.number if at else "latest")
         except (ContractCustomError, ContractLogicError) as error:
             raise decode_revert(_revert_data(error)) from error
@@ -49,8 +50,15 @@ class Contract:
             raise NotDeployed(f"{self.address} is not a {self.NAME}: {function} gave no answer") from error
 
     def _call(self, function: str, *arguments: object) -> Call:
-        data = self._contract.encode_abi(function, args=[_for_web3(argument) for argument in arguments])
+        data = self._with(function).encode_abi(function, args=[_for_web3(argument) for argument in arguments])
         return Call(self.address, bytes.fromhex(data[2:]))
+
+    def _with(self, function: str) -> Any:
+        """web3's contract with this function alone: with each call web3 hashes the signatures of all that it knows."""
+        if function not in self._functions:
+            abi = [entry for entry in artifact(self.NAME)["abi"] if entry["type"] == "function" and entry["name"] == function]
+            self._functions[function] = self._web3.eth.contract(address=to_checksum_address(self.address), abi=abi)
+        return self._functions[function]
 
 
 def address_of(value: str) -> Address:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -133,10 +134,23 @@ class Ledger:
         self._next: tuple[bytes, int, BlockHeaderAPI] | None = None
         self._outcomes: OrderedDict[tuple[bytes, Call], Outcome] = OrderedDict()
 
+    def fork(self) -> Ledger:
+        """Another ledger with the same blocks; what is appended to or forgotten by one is nothing to the other.
+
+        States and headers are stored by their hash and never removed, so both may write into the same database.
+        """
+        twin = copy(self)
+        twin._blocks, twin._machines, twin._outcomes = self._blocks.copy(), OrderedDict(), self._outcomes.copy()  # noqa: SLF001
+        return twin
+
     @property
     def head(self) -> Block:
         """The newest block."""
         return self._blocks[-1]
+
+    def blocks(self) -> tuple[Block, ...]:
+        """All blocks from the genesis to the head."""
+        return tuple(self._blocks)
 
     def block(self, number: int) -> Block | None:
         """The block at this height, None above the head."""

@@ -41,22 +41,23 @@ class Snapshot:
 class Node:
     """A chain of its own. `automine` mines with every accepted transaction; without it, whoever owns the node does.
 
-    `clock` gives unix seconds; without one, block times are the tests' (see `chain.devchain.chaintime`).
+    `start` is a chain that exists already, or the genesis of a new one. `clock` gives unix seconds; without one, block times are the
+    tests' (see `chain.devchain.chaintime`).
     """
 
     def __init__(
         self,
-        genesis: Genesis,
+        start: Genesis | Ledger,
         *,
         automine: bool,
         clock: Callable[[], float] | None = None,
         finality_blocks: int = 1,
     ) -> None:
         self._automine = automine
-        self._ledger = Ledger(genesis)
+        self._ledger = start if isinstance(start, Ledger) else Ledger(start)
         self._time = ChainTime(clock)
-        self._pool = Pool(genesis.chain_id, genesis.gas_limit)
-        self._records = Records(self._ledger.head)
+        self._pool = Pool(self._ledger.chain_id, self._ledger.head.header.gas_limit)
+        self._records = Records(self._ledger.blocks())
         self._snapshots: dict[int, Snapshot] = {}
         self._snapshot_ids = itertools.count(1)
         self._methods: Mapping[str, Method] = {
@@ -69,6 +70,11 @@ class Node:
             "evm_setNextBlockTimestamp": self._pin_time,
             "evm_setAutomine": self._set_automine,
         }
+
+    @property
+    def ledger(self) -> Ledger:
+        """The chain itself."""
+        return self._ledger
 
     @property
     def chain_id(self) -> int:

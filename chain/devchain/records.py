@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from chain.backend import LIMIT_EXCEEDED, RpcError
 from chain.devchain import answers
@@ -17,13 +18,15 @@ MAX_LOGS = 20_000
 class Records:
     """An index over the blocks of a ledger, kept in step by `add` and `remove`. Answers are shared: do not change them."""
 
-    def __init__(self, genesis: Block) -> None:
-        self._by_hash: dict[bytes, Block] = {genesis.hash: genesis}
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        self._by_hash: dict[bytes, Block] = {}
         self._mined: dict[bytes, tuple[Block, int]] = {}
         self._receipts: dict[bytes, Json] = {}
         self._log_blocks: list[int] = []
         self._logs: dict[int, list[Json]] = {}
         self._answers: OrderedDict[tuple[bytes, bool], Json] = OrderedDict()
+        for block in blocks:
+            self.add(block)
 
     def add(self, block: Block) -> None:
         """A new head."""

@@ -295,6 +295,38 @@ def test_a_restored_snapshot_forgets_blocks_logs_and_later_snapshots() -> None:
     assert node.request("eth_getTransactionCount", [KEY.address, "latest"]) == "0x2"
 
 
+def test_a_fork_has_the_blocks_and_nothing_that_waits_and_both_go_on_alone() -> None:
+    async def main() -> None:
+        backend = InProcessBackend(balances={KEY.address: 10**21})
+        created = await backend.request("eth_sendRawTransaction", [raw(0, to=None, data=CLOCK)])
+        await backend.request("evm_setAutomine", [False])
+        waiting = await backend.request("eth_sendRawTransaction", [raw(1)])
+        await backend.request("evm_setNextBlockTimestamp", [GENESIS_TIME + 500])
+        before = [await backend.request("eth_getBlockByNumber", [hex(number), True]) for number in range(2)]
+        fork, other = backend.fork(), backend.fork()
+        assert [await fork.request("eth_getBlockByNumber", [hex(number), True]) for number in range(3)] == [*before, None]
+        receipt = cast(dict[str, Any], await fork.request("eth_getTransactionReceipt", [created]))
+        assert receipt == await backend.request("eth_getTransactionReceipt", [created])
+        clock = [{"to": receipt["contractAddress"]}, "latest"]
+        told = await backend.request("eth_call", clock)
+        assert await fork.request("eth_getTransactionByHash", [waiting]) is None
+
+        assert await fork.request("eth_sendRawTransaction", [raw(1)]) == waiting  # mined at once
+        mined = cast(dict[str, Any], await fork.request("eth_getBlockByNumber", ["latest", False]))
+        assert (mined["number"], mined["transactions"]) == ("0x2", [waiting])
+        assert int(mined["timestamp"], 16) == GENESIS_TIME + 2
+        assert await fork.request("eth_call", clock) != told
+        for untouched in (backend, other):
+            assert await untouched.request("eth_blockNumber", []) == "0x1"
+            assert await untouched.request("eth_call", clock) == told
+            assert await untouched.request("eth_getTransactionReceipt", [waiting]) is None
+        await backend.request("evm_mine", [])
+        assert cast(dict[str, Any], await backend.request("eth_getBlockByNumber", ["0x2", False]))["timestamp"] == hex(GENESIS_TIME + 500)
+        assert await fork.request("eth_getBlockByNumber", ["0x2", False]) == mined
+
+    asyncio.run(main())
+
+
 def test_reads_go_on_while_a_block_is_made_and_a_restored_snapshot_voids_it() -> None:
     async def main() -> None:
         node = waiting_node()

@@ -71,7 +71,7 @@ def test_who_signs_twice_is_found_convicted_and_slashed_and_the_reporter_paid(tm
     """The second statement comes when the epoch is over; the convict says why and signs nothing any more."""
 
     async def scene() -> None:
-        async with a_world(tmp_path) as world:
+        async with a_world(tmp_path, watching=True) as world:
             honest, cheat = world.seats[0], world.seats[1]
             await world.hand_in(1)
             await world.until_posted(1)
@@ -122,7 +122,7 @@ def test_evidence_is_read_from_the_posting_and_fetched_from_others(tmp_path: Pat
     """A validator that has slept through the epoch finds one statement on chain and the other with a peer, which reports nothing."""
 
     async def scene() -> None:
-        async with a_world(tmp_path) as world:
+        async with a_world(tmp_path, watching=True) as world:
             sleeper, keeper, cheat = world.seats[0], world.seats[1], world.seats[2]
             await world.hand_in(1, world.seats[1:])
             await world.stop(sleeper)
@@ -143,7 +143,7 @@ def test_evidence_is_read_from_the_posting_and_fetched_from_others(tmp_path: Pat
 
 def test_what_proves_nothing_is_not_reported_and_the_far_is_not_kept(tmp_path: Path) -> None:
     async def scene() -> None:
-        async with a_world(tmp_path) as world:
+        async with a_world(tmp_path, watching=True) as world:
             honest, other, timing = world.seats[0], world.seats[1], world.network.timing
             await world.hand_in(1)
             await world.until_posted(1)
@@ -255,7 +255,7 @@ class Court:
 @asynccontextmanager
 async def a_court(tmp_path: Path) -> AsyncIterator[Court]:
     """Epoch 1 is closed by all and its root active; the last second of epoch 2's intake."""
-    async with a_world(tmp_path) as world:
+    async with a_world(tmp_path, watching=True) as world:
         await world.hand_in(1)
         await world.until_posted(1)
         await world.move_to(world.network.timing.end_of(2))
@@ -410,7 +410,7 @@ def test_an_own_outcome_that_could_be_proven_wrong_is_not_signed(
     """The same mistake in every validator's recomputation: nobody proposes, and nobody is convicted."""
 
     async def scene() -> None:
-        async with a_world(tmp_path) as world:
+        async with a_world(tmp_path, watching=True) as world:
             await world.hand_in(1)
             await world.move_to(world.network.timing.intake_end(1))
             with monkeypatch.context() as patched:
@@ -436,7 +436,7 @@ def test_a_wrong_outcome_that_is_proposed_is_signed_by_nobody_who_makes_the_same
     """Its proposer has lost the check as well."""
 
     async def scene() -> None:
-        async with a_world(tmp_path) as world:
+        async with a_world(tmp_path, watching=True) as world:
             await world.hand_in(1)
             await world.move_to(world.network.timing.intake_end(1) + world.network.timing.round_length // 4)
             proposer = world.proposer(1)
@@ -468,7 +468,7 @@ def test_a_wrong_outcome_that_is_proposed_is_signed_by_nobody_who_makes_the_same
 
 def test_a_depositor_withdraws_with_its_leaf(tmp_path: Path) -> None:
     async def scene() -> None:
-        async with a_world(tmp_path) as world:
+        async with a_world(tmp_path, watching=True) as world:
             chain, timing, amount = world.chain, world.network.timing, Wei(5 * ETHER)
             await world.call(DEPLOYER, chain.token.transfer(CONSUMER.address, amount))
             await world.call(CONSUMER, chain.token.approve(world.network.vault, amount), chain.vault.deposit(amount))
@@ -495,7 +495,7 @@ def test_a_depositor_withdraws_with_its_leaf(tmp_path: Path) -> None:
 
 def test_who_announces_a_withdrawal_and_has_a_leaf_is_refuted(tmp_path: Path) -> None:
     async def scene() -> None:
-        async with a_world(tmp_path) as world:
+        async with a_world(tmp_path, watching=True) as world:
             chain, timing, amount = world.chain, world.network.timing, Wei(5 * ETHER)
             await world.call(DEPLOYER, chain.token.transfer(CONSUMER.address, amount))
             await world.call(CONSUMER, chain.token.approve(world.network.vault, amount), chain.vault.deposit(amount))
