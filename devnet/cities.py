@@ -1,17 +1,16 @@
 """Where a devnet places its nodes, and how long light in fibre takes between two places.
 
-Distance: great circle by the haversine formula, d = 2 R asin(sqrt(sin²(Δφ/2) + cos φ1 cos φ2 sin²(Δλ/2))), with the mean Earth radius
-R = 6371 km (error below 0.6 %, as the Earth is not a sphere). Delay: light in glass covers about 200 km per millisecond, so one way takes
-distance / 200 ms and a round trip distance / 100 ms. Real cables are longer; the order of distances on a map is what this keeps.
+Delay: light in glass covers about 200 km per millisecond, so one way takes distance / 200 ms and a round trip distance / 100 ms. Real
+cables are longer; the order of distances on a map is what this keeps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import asin, cos, radians, sin, sqrt
 
-EARTH_RADIUS_KM = 6371.0
+from wire.geography import distance_km
+
 FIBRE_KM_PER_MS = 200.0
 
 
@@ -23,14 +22,6 @@ class City:
     region: str
     latitude: float
     longitude: float
-
-
-def distance_km(one: City, other: City) -> float:
-    """Great-circle distance in kilometres."""
-    phi1, phi2 = radians(one.latitude), radians(other.latitude)
-    half_lat, half_lon = (phi2 - phi1) / 2, radians(other.longitude - one.longitude) / 2
-    chord = sin(half_lat) ** 2 + cos(phi1) * cos(phi2) * sin(half_lon) ** 2
-    return 2 * EARTH_RADIUS_KM * asin(min(1.0, sqrt(chord)))
 
 
 def one_way_ms(one: City, other: City) -> float:

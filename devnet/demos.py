@@ -44,5 +44,14 @@ SETTLEMENT = Demo(
     Path("build/demo-settlement"),
     Path("build/demo-settlement.json"),
 )
-DEMOS: Mapping[str, Demo] = {demo.name: demo for demo in (TOUR, SETTLEMENT)}
+SESSIONS = Demo(
+    "sessions",
+    "Consumers download through providers of three regions; what was served is paid, a killed provider costs nobody much.",
+    "devnet.sessions.play",
+    PARAMETERS / "sessions.toml",
+    True,
+    Path("build/demo-sessions"),
+    Path("build/demo-sessions.json"),
+)
+DEMOS: Mapping[str, Demo] = {demo.name: demo for demo in (TOUR, SETTLEMENT, SESSIONS)}
 """By name; the first is what `dpn demo` plays without one."""

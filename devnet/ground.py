@@ -80,6 +80,8 @@ def configure(ground: Ground, rpc_url: str, settlement: Address) -> None:
         }
         if place.role == "resolver":
             settings["dns_port"] = DNS_PORT
+        if place.role == "master" and ground.layout.relayed:  # without the relay's delays every distance would be refuted
+            settings |= {"latitude": round(place.city.latitude), "longitude": round(place.city.longitude)}
         if place.role == "provider":
             settings |= {
                 "status_port": STATUS_PORT,
@@ -90,9 +92,18 @@ def configure(ground: Ground, rpc_url: str, settlement: Address) -> None:
                 "longitude": round(place.city.longitude),
                 "dns": True,
             }
+            if ground.layout.origin_net:
+                settings["egress_allow"] = [ground.layout.origin_net]
+        if place.role == "consumer":
+            settings |= {"socks": socks_of(ground.layout, place), "max_price": "0.02", "budget": "0.1"}
         # TOML's strings, numbers, booleans and lists of strings are written as JSON's are.
         lines = (f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in settings.items())
         ground.config_of(place).write_text("".join(lines))
+
+
+def socks_of(layout: Layout, place: Place) -> str:
+    """host:port at which a consumer serves programs: on the machine's own loopback address, where its user's programs are."""
+    return f"127.0.0.1:{place.port + layout.of('consumer').index(place) + 1}"
 
 
 def _home(home: Path) -> NodeKey:

@@ -20,9 +20,14 @@ from chain.rules import Rules
 from chain.types import Address, Wei
 from devnet.cities import City, city, one_way_ms
 
-ROLES = ("resolver", "master", "validator", "provider")
-PORTS: Mapping[str, int] = {"resolver": 7100, "master": 7200, "validator": 7300, "provider": 7400}
-"""TCP at the role's own address: HTTP, or the provider's TLS endpoint. A master times datagrams on the same number by UDP."""
+ROLES = ("resolver", "master", "validator", "provider", "consumer")
+NEEDED = ROLES[:-1]
+"""Of each of these there is one at least."""
+PORTS: Mapping[str, int] = {"resolver": 7100, "master": 7200, "validator": 7300, "provider": 7400, "consumer": 7500}
+"""TCP at the role's own address: HTTP, the provider's TLS endpoint, or the consumer's SOCKS port, which the relay does not carry. A master
+times datagrams on the same number by UDP."""
+UNLISTED = ("provider", "consumer")
+"""Roles that the chain does not list: whoever wants to takes them."""
 DNS_PORT = 7153
 STATUS_PORT = 7480
 """A provider's local status, at its bind address only: the relay does not carry it."""
@@ -44,6 +49,8 @@ class Money:
     stake_wei: Wei
     provider_bond_wei: Wei
     gas_wei: int
+    consumer_wei: Wei = Wei(0)
+    """What each consumer has to begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +101,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A devnet before it has keys, contracts or processes. `rpc_port` 0 asks for any free one."""
+    """A devnet before it has keys, contracts or processes. `rpc_port` 0 asks for any free one. origin_net: the network that providers open
+    to consumers although it is not a public one, as a demo's origin is on this machine; empty for none."""
 
     windows: Windows
     rules: Rules
@@ -102,6 +110,7 @@ class Layout:
     rpc_port: int
     relayed: bool
     places: tuple[Place, ...]
+    origin_net: str = ""
 
     def of(self, role: str) -> tuple[Place, ...]:
         """The places of one role, in listing order."""
@@ -111,10 +120,10 @@ class Layout:
         return next(place for place in self.places if place.name == name)
 
     def deployment(self, accounts: Mapping[str, Address], deployer: Address) -> DeploymentParameters:
-        """What is deployed, given each place's account by name. Providers are not listed: they register themselves. The deployer is
-        also the treasury and the guardian."""
+        """What is deployed, given each place's account by name. Providers and consumers are not listed. The deployer is also the
+        treasury and the guardian."""
         w, m = self.windows, self.money
-        listed = [place for place in self.places if place.role != "provider"]
+        listed = [place for place in self.places if place.role not in UNLISTED]
         return DeploymentParameters(
             genesis_delay=w.genesis_s,
             epoch_length=w.epoch_length_s,
@@ -161,7 +170,7 @@ def plan(parameters: Mapping[str, Any], relayed: bool = True) -> Layout:
         if unknown := cities.keys() - set(ROLES):
             raise LayoutError(f"[cities] names {', '.join(sorted(unknown))}; the roles are {', '.join(ROLES)}.")
         places = tuple(_places(cities, addresses["bind_net"], addresses["public_net"]))
-        rpc_port = int(addresses["rpc_port"])
+        rpc_port, origin_net = int(addresses["rpc_port"]), str(addresses.get("origin_net", ""))
     except LayoutError:
         raise
     except KeyError as error:
@@ -170,7 +179,7 @@ def plan(parameters: Mapping[str, Any], relayed: bool = True) -> Layout:
         raise LayoutError(f"The parameters describe no devnet: {error}.") from error
     if not relayed:
         places = tuple(replace(place, public_host=place.bind_host) for place in places)
-    return Layout(windows, rules, money, rpc_port, relayed, places)
+    return Layout(windows, rules, money, rpc_port, relayed, places, origin_net)
 
 
 def delay_s(one: Place, other: Place) -> float:
@@ -183,11 +192,11 @@ def _places(cities: Mapping[str, list[str]], bind_net: str, public_net: str) -> 
         raise LayoutError("bind_net and public_net are the same: a node would not be behind anything.")
     found: list[Place] = []
     for role in ROLES:
-        if not cities.get(role):
+        if role in NEEDED and not cities.get(role):
             raise LayoutError(f"[cities] places no {role}: one at least is needed.")
-        for number, name in enumerate(cities[role], 1):
+        for number, name in enumerate(cities.get(role, ()), 1):
             k = len(found) + 1
-            tcp = (PORTS[role],)
+            tcp = () if role == "consumer" else (PORTS[role],)
             udp = {"master": (PORTS[role],), "resolver": (DNS_PORT,)}.get(role, ())
             found.append(Place(f"{role}-{number}", role, _host(bind_net, k), _host(public_net, k), city(name), tcp, udp))
     return found

@@ -102,13 +102,16 @@ async def open_contracts(layout: Layout, folder: Path, logs: Path, say: Say) -> 
     finally:
         if backend is not None:
             await backend.close()
-        by_role = [[place.name for place in layout.of(role)] for role in ("provider", "resolver", "master", "validator")]
-        await processes.end_all([by_role[0], [name for group in by_role[1:] for name in group], ["relay"]])
+        by_role = [[place.name for place in layout.of(role)] for role in ("consumer", "provider", "resolver", "master", "validator")]
+        await processes.end_all([*by_role[:2], [name for group in by_role[2:] for name in group], ["relay"]])
 
 
 @contextlib.asynccontextmanager
-async def open_devnet(layout: Layout, folder: Path, logs: Path, say: Say) -> AsyncIterator[Devnet]:
-    """Sets a devnet up and ends it; no process is left. Raises as `open_contracts` does."""
+async def open_devnet(layout: Layout, folder: Path, logs: Path, say: Say, *, registered: bool = True) -> AsyncIterator[Devnet]:
+    """Sets a devnet up and ends it; no process is left. Consumers are not started. registered: whether its providers register.
+
+    Raises as `open_contracts` does.
+    """
     begun = time.monotonic()
     async with open_contracts(layout, folder, logs, say) as devnet:
         ground, processes = devnet.ground, devnet.processes
@@ -118,7 +121,8 @@ async def open_devnet(layout: Layout, folder: Path, logs: Path, say: Say) -> Asy
         for role in ("master", "resolver", "validator"):
             for place in layout.of(role):
                 await start_node(devnet, place)
-        await together(*(register(ground, place) for place in layout.of("provider")))
+        if registered:
+            await together(*(register(ground, place) for place in layout.of("provider")))
         for role in ("master", "resolver", "validator"):
             for place in layout.of(role):
                 await until_answers(devnet, place)
@@ -243,11 +247,12 @@ async def _deploy(ground: Ground, backend: RpcBackend) -> Network:
     network = await deploy(backend, sender, ground.layout.deployment(accounts, ground.deployer.address))
     chain = ChainClient(backend, network)
     validators = [accounts[place.name] for place in ground.layout.of("validator")]
-    providers = [accounts[place.name] for place in ground.layout.of("provider")]
+    providers, consumers = ([accounts[place.name] for place in ground.layout.of(role)] for role in ("provider", "consumer"))
     calls: list[tuple[Call, int]] = [
         (chain.token.approve(network.registry, Wei(money.stake_wei * len(validators))), TRANSFER_GAS),
         *((chain.registry.bond(account, money.stake_wei), BOND_GAS) for account in validators),
         *((chain.token.transfer(account, money.provider_bond_wei), TRANSFER_GAS) for account in providers),
+        *((chain.token.transfer(account, money.consumer_wei), TRANSFER_GAS) for account in consumers),
     ]
     hashes = [await sender.send(call.to, call.data, gas=gas) for call, gas in calls]
     for tx_hash in hashes:

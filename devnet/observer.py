@@ -16,7 +16,7 @@ from chain.backend import BackendUnavailable
 from chain.canonical import decode
 from chain.rpc import RpcBackend
 from chain.types import Address
-from devnet.layout import Place
+from devnet.layout import UNLISTED, Place
 from devnet.network import Devnet, status_endpoint
 from devnet.rawchain import PostedLog, RawChain
 from wire.agreement import LeafPath
@@ -156,7 +156,7 @@ class Observer:
         layout, timing = self._devnet.layout, self._devnet.network.timing
         try:
             (block, second), posted, active = await asyncio.gather(self.chain.head(), self.chain.posted(), self.chain.active_epoch())
-            nodes = await asyncio.gather(*(self.node(place) for place in layout.places if place.role != "provider"))
+            nodes = await asyncio.gather(*(self.node(place) for place in layout.places if place.role not in UNLISTED))
             pool = await self.pool()
             providers = await asyncio.gather(*(self.provider(place, pool) for place in layout.of("provider")))
         except BackendUnavailable:

@@ -19,13 +19,12 @@ from devnet.network import Devnet, dpn
 from devnet.observer import NodeSight, Observer, ProviderSight
 from devnet.rawchain import POST, Waiting, selector
 from devnet.story import LOOK_S, Untrue, wait_for
-from wire.answers import Matches, ProviderView
+from wire.answers import Matches, MatchQuery, ProviderView
 from wire.http import PeerError
 from wire.messages import Announcement, SessionRequest
 
 POOL_LOOK_S = 0.02
 END_S = 10.0
-REQUEST_LIFE_S = 60
 
 
 async def join(devnet: Devnet, eye: Observer, seconds: float) -> tuple[ProviderSight, ...]:
@@ -70,14 +69,13 @@ async def until_state(devnet: Devnet, eye: Observer, place: Place, state: str, s
 
 
 async def matched(devnet: Devnet, eye: Observer) -> tuple[Address, ...]:
-    """The providers that matchmaking offers a consumer who takes anyone, best first."""
+    """The providers that matchmaking shows to a consumer who takes anyone and reserves nothing yet, best first."""
     key, now = NodeKey.create(), int(time.time())
-    request = SessionRequest(key.address, "", 0, 10**6, 10**24, 0, 0, now, now + REQUEST_LIFE_S)
+    request = SessionRequest(key.address, "", 0, 10**6, 10**24, 0, 0, now, now + devnet.network.rules.request_life_s)
     (resolver,) = devnet.layout.of("resolver")[:1]
     try:
-        answer: Matches = decode(
-            Matches, await eye.client.post(resolver.endpoint, "/v1/matches", sign(request, devnet.network.domain, key))
-        )
+        query = MatchQuery(sign(request, devnet.network.domain, key), (), ())
+        answer: Matches = decode(Matches, await eye.client.post(resolver.endpoint, "/v1/matches", query))
     except PeerError as error:
         raise Untrue(f"matchmaking does not answer: {error}") from error
     return tuple(match.provider for match in answer.matches)

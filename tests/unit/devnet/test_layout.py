@@ -25,7 +25,8 @@ def prefixes(places: tuple[Place, ...]) -> list[str]:
 
 def test_counts_are_those_of_a_devnet() -> None:
     plan = layout.load()
-    assert {role: len(plan.of(role)) for role in layout.ROLES} == {"resolver": 1, "master": 3, "validator": 4, "provider": 6}
+    assert {role: len(plan.of(role)) for role in layout.NEEDED} == {"resolver": 1, "master": 3, "validator": 4, "provider": 6}
+    assert plan.of("consumer") == ()
 
 
 def test_every_address_is_loopback_and_every_prefix_belongs_to_one_node_and_side() -> None:
