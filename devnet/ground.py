@@ -24,7 +24,6 @@ RELAY_FILE = "relay.json"
 MARK = ".dpn-devnet"
 """In every folder that a devnet made: only such a one is ever emptied."""
 PROVIDER_BANDWIDTH = 100_000_000
-PROVIDER_PRICE_WEI = 10**16
 
 
 class GroundError(Exception):
@@ -86,7 +85,7 @@ def configure(ground: Ground, rpc_url: str, settlement: Address) -> None:
             settings |= {
                 "status_port": STATUS_PORT,
                 "bandwidth": PROVIDER_BANDWIDTH,
-                "price": PROVIDER_PRICE_WEI,
+                "price": ground.layout.money.price_wei,
                 "region": place.city.region,
                 "latitude": round(place.city.latitude),
                 "longitude": round(place.city.longitude),
@@ -95,7 +94,7 @@ def configure(ground: Ground, rpc_url: str, settlement: Address) -> None:
             if ground.layout.origin_net:
                 settings["egress_allow"] = [ground.layout.origin_net]
         if place.role == "consumer":
-            settings |= {"socks": socks_of(ground.layout, place), "max_price": "0.02", "budget": "0.1"}
+            settings |= {"socks": socks_of(ground.layout, place), "max_price": f"{2 * ground.layout.money.price_wei}wei", "budget": "8"}
         # TOML's strings, numbers, booleans and lists of strings are written as JSON's are.
         lines = (f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in settings.items())
         ground.config_of(place).write_text("".join(lines))

@@ -51,6 +51,8 @@ class Money:
     gas_wei: int
     consumer_wei: Wei = Wei(0)
     """What each consumer has to begin with."""
+    price_wei: Wei = Wei(10**16)
+    """Of one GiB through a provider."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class Served:
     @property
     def fee(self) -> int:
         """Wei, lifetime of the session."""
-        return min(self.budget, -(-self.price * min(self.received, self.reported) // GIB))
+        return min(self.budget, fee(self.price, min(self.received, self.reported)))
 
 
 @dataclass(slots=True)
@@ -68,17 +68,22 @@ async def served(client: Client, validator: Place, manifests: Iterable[Digest], 
     return found
 
 
+def fee(price: int, size: int) -> int:
+    """Wei for so many bytes at `price` wei per GiB, rounded up."""
+    return -(-price * size // GIB)
+
+
 def sums(by_epoch: Mapping[int, tuple[Served, ...]]) -> Sums:
     """What all of it comes to, if no deposit and no budget falls short."""
     total, paid = Sums(), Counter[Digest]()
     for epoch in sorted(by_epoch):
         for one in by_epoch[epoch]:
-            fee = one.fee - paid[one.session]
-            paid[one.session] += fee
-            protocol_fee = fee * 5 // 100
-            total.spent[one.consumer] += fee
+            grown = one.fee - paid[one.session]
+            paid[one.session] += grown
+            protocol_fee = grown * 5 // 100
+            total.spent[one.consumer] += grown
             total.treasury += protocol_fee
-            total.earned[one.provider] += fee - protocol_fee + protocol_fee * 9 // 10
+            total.earned[one.provider] += grown - protocol_fee + protocol_fee * 9 // 10
     return total
 
 

@@ -16,7 +16,8 @@ from devnet.network import Devnet
 from devnet.processes import Started
 from devnet.sessions.checks import judge
 from devnet.sessions.facts import Counted, Download, Facts, Kill, LeafSums
-from devnet.sessions.ledger import GIB, Served, Sums, sums
+from devnet.sessions.ledger import Served, Sums, sums
+from devnet.sessions.ledger import fee as fee_at
 from devnet.sessions.privacy import scan
 from devnet.sessions.report import report
 
@@ -39,7 +40,7 @@ TREASURY = account(0x99)
 
 
 def fee(size: int) -> int:
-    return -(-PRICE * size // GIB)
+    return fee_at(PRICE, size)
 
 
 def session(consumer: str, provider: str, size: int) -> Served:
