@@ -59,8 +59,9 @@ class Rules:
     """The part of an epoch's budget that sessions may draw."""
     session_subsidy_ppm: U32 = 900_000
     """Of the protocol fee, what the budget adds to a session's pay: below all of it, so that nobody gains by paying himself."""
-    session_target_wei: U96 = 10**18
-    """Fees in one epoch that make a provider's sessions count in full for its reputation."""
+    session_target_wei: U96 = 3 * 10**18
+    """Fees in one epoch that make a provider's sessions count in full for its reputation: so many that paying them to oneself costs more
+    than the reputation adds to a day's pay."""
     consumer_weight_ppm: U32 = 50_000
     """The most of that which one consumer makes up."""
     reputation_prior_ppm: U32 = 200_000

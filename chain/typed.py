@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 DOMAIN_NAME = "DPN"
 PROTOCOL_VERSION = "1"
+_DOMAIN_TYPE = [
+    {"name": name, "type": kind}
+    for name, kind in (("name", "string"), ("version", "string"), ("chainId", "uint256"), ("verifyingContract", "address"))
+]
 
 M = TypeVar("M")
 B = TypeVar("B", bound="SignedByField")
@@ -125,17 +129,20 @@ def _types(struct: Any) -> dict[str, list[dict[str, str]]]:
 
 def typed_data(struct: Any, message: Any, domain: Domain) -> dict[str, Any]:
     """The full `eth_signTypedData_v4` object, as a wallet takes it."""
-    domain_type = [("name", "string"), ("version", "string"), ("chainId", "uint256"), ("verifyingContract", "address")]
     return {
-        "types": {"EIP712Domain": [{"name": n, "type": t} for n, t in domain_type], **_types(struct)},
+        "types": {"EIP712Domain": _DOMAIN_TYPE, **_types(struct)},
         "primaryType": struct_name(struct),
-        "domain": {
-            "name": DOMAIN_NAME,
-            "version": PROTOCOL_VERSION,
-            "chainId": domain.chain_id,
-            "verifyingContract": domain.settlement,
-        },
+        "domain": _domain(domain),
         "message": _plain(message),
+    }
+
+
+def _domain(domain: Domain) -> dict[str, Any]:
+    return {
+        "name": DOMAIN_NAME,
+        "version": PROTOCOL_VERSION,
+        "chainId": domain.chain_id,
+        "verifyingContract": domain.settlement,
     }
 
 
@@ -149,11 +156,81 @@ def _plain(value: Any) -> Any:
 
 def digest_of(message: Any, domain: Domain, struct: Any = None) -> Digest:
     """The EIP-712 digest of a message: its identity, and what is signed. `struct` is needed for a `Signed` value only."""
-    from eth_account.messages import encode_typed_data
     from eth_utils.crypto import keccak
+
+    words = _words(struct or type(message), message)
+    if words is not None:
+        return Digest(keccak(b"\x19\x01" + _separator(domain) + keccak(words)))
+    from eth_account.messages import encode_typed_data
 
     encoded = encode_typed_data(full_message=typed_data(struct or type(message), message, domain))
     return Digest(keccak(b"\x19" + encoded.version + encoded.header + encoded.body))
+
+
+@cache
+def _separator(domain: Domain) -> bytes:
+    """The hash of a domain, as eth-account makes it."""
+    from eth_account.messages import encode_typed_data
+
+    empty = {"types": {"EIP712Domain": _DOMAIN_TYPE, "Nothing": []}, "primaryType": "Nothing", "domain": _domain(domain), "message": {}}
+    return bytes(encode_typed_data(full_message=empty).header)
+
+
+@cache
+def _form(struct: Any) -> tuple[bytes, tuple[tuple[str, Any, str], ...]]:
+    """The type hash and the members (name, Python type, Solidity type) of a struct."""
+    from eth_utils.crypto import keccak
+
+    types, name = _types(struct), struct_name(struct)
+    texts = {one: f"{one}({','.join(' '.join((member['type'], member['name'])) for member in found)})" for one, found in types.items()}
+    text = texts.pop(name) + "".join(texts[one] for one in sorted(texts))
+    return keccak(text=text), tuple((one.name, one.python_type, one.solidity_type) for one in members(struct))
+
+
+def _words(struct: Any, message: Any) -> bytes | None:
+    """What the struct hash of a message is over: ten times quicker than eth-account, which refuses what does not fit its type; None for
+    that."""
+    type_hash, found = _form(struct)
+    words = [type_hash]
+    for name, python_type, kind in found:
+        word = _word(python_type, kind, getattr(message, name))
+        if word is None or len(word) != 32:
+            return None
+        words.append(word)
+    return b"".join(words)
+
+
+def _word(python_type: Any, kind: str, value: Any) -> bytes | None:
+    """The 32 bytes that stand for a member; None if the value is none of this type."""
+    from eth_utils.crypto import keccak
+
+    if kind.endswith("[]"):
+        inner = get_args(python_type)[0]
+        words = [_word(inner, kind[:-2], item) for item in value] if isinstance(value, tuple) else [None]
+        whole = [word for word in words if word is not None and len(word) == 32]
+        return keccak(b"".join(whole)) if len(whole) == len(words) else None
+    if is_struct(python_type):
+        inside = _words(python_type, value) if isinstance(value, get_origin(python_type) or python_type) else None
+        return keccak(inside) if inside is not None else None
+    if kind == "address" and isinstance(value, str) and len(value) == 42 and value.startswith("0x"):
+        try:
+            return bytes(12) + bytes.fromhex(value[2:])
+        except ValueError:
+            return None
+    if kind == "bytes32" and isinstance(value, bytes):
+        return value
+    if kind == "string" and isinstance(value, str):
+        return keccak(text=value)
+    if kind == "bytes" and isinstance(value, bytes):
+        return keccak(value)
+    if kind == "bool":
+        return value.to_bytes(32) if isinstance(value, bool) else None
+    if type(value) is not int:
+        return None
+    if kind.startswith("uint"):
+        return value.to_bytes(32) if 0 <= value < 1 << int(kind[4:]) else None
+    half = 1 << int(kind[3:]) - 1 if kind.startswith("int") else 0
+    return value.to_bytes(32, signed=True) if -half <= value < half else None
 
 
 def sign(message: M, domain: Domain, key: NodeKey) -> Signed[M]:

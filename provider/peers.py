@@ -20,7 +20,8 @@ from provider.store import StoredProof
 from runtime.clock import Clock
 from wire.answers import PoolAnswer
 from wire.http import Client, PeerMisbehaved, is_code
-from wire.messages import Announcement, LatencyReport, ProofReceipt
+from wire.messages import Announcement, DemandReceipt, LatencyReport, ProofReceipt
+from wire.sessions import DemandClaim
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,25 @@ async def hand_in(client: Client, validator: Listing, proof: StoredProof, domain
     subject = (receipt.validator, receipt.provider, receipt.epoch, receipt.proof)
     if subject != (validator.account, proof.signed.message.provider, proof.epoch, proof.digest):
         raise PeerMisbehaved(f"{validator.endpoint} answers with a receipt for something else")
+    return signed
+
+
+async def claim_demand(client: Client, validator: Listing, claim: DemandClaim, domain: Domain) -> Signed[DemandReceipt]:
+    """Asks a validator to cover a session; the receipt is verified to be this validator's and for this session and interval.
+
+    In which epochs it counts is for `wire.sessions.payable_epochs` to say.
+    """
+    content = await client.post(validator.endpoint, "/v1/demands", claim)
+    signed: Signed[DemandReceipt] = _decoded(Signed[DemandReceipt], content, validator)
+    try:
+        receipt = verify(signed, domain)
+    except CodecError as error:
+        raise PeerMisbehaved(f"{validator.endpoint} answers with a demand receipt that does not verify: {error}") from error
+    request, offer = claim.request.message, claim.offer.message
+    said = (receipt.validator, receipt.consumer, receipt.provider, receipt.session_id, receipt.budget_from, receipt.budget_to)
+    asked = (request.consumer, offer.provider, claim.acceptance.message.session_id, request.budget_from, request.budget_to)
+    if said != (validator.account, *asked):
+        raise PeerMisbehaved(f"{validator.endpoint} answers with a demand receipt for something else")
     return signed
 
 

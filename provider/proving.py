@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from functools import partial
 
@@ -17,11 +18,13 @@ from provider.peers import ask_for_report, hand_in
 from provider.proofs import build_proof, is_due, says_more
 from provider.store import NOT_RECEIPTED, RECEIPTED, StoredProof
 from wire.http import PeerError, PeerRefused
-from wire.messages import ActivityProof
+from wire.messages import ActivityProof, UsageReceipt
 
 log = logging.getLogger(__name__)
 
 COLLECT = "collect"
+KEPT_EPOCHS = 32
+"""For so long sessions stay on disk after their last epoch."""
 
 
 class Proving:
@@ -30,6 +33,7 @@ class Proving:
     def __init__(self, equipment: Equipment, errands: Errands) -> None:
         self._eq, self._errands = equipment, errands
         self._node, self._store = equipment.node, equipment.store
+        self._sessions = equipment.store.sessions(equipment.node.network.timing)
         self._collected: dict[int, set[Address]] = {}
         self._collect_at: dict[int, float] = {}
         self._asked: dict[int, list[Address]] = {}
@@ -62,13 +66,24 @@ class Proving:
                 self._keep(candidate)
 
     async def _candidate(self, epoch: int) -> ActivityProof:
-        """What a proof made now would hold: of the statements on disk those whose signers may sign for the epoch."""
+        """What a proof made now would hold: of the statements on disk those whose signers may sign for the epoch, and the sessions that
+        receipts of validators with stake in it make payable."""
         view, rules = await self._eq.roster.view_for(epoch), self._node.network.rules
         resolvers, masters = ({listing.account for listing in listed} for listed in (view.resolvers(), view.masters()))
         held = self._store.held(epoch).of(resolvers, masters)
         entries = self._store.entries(rules.proof_max_log_entries)
+        stakes = {validator.account: validator.stake for validator in view.validators()}
+        proven = self._proven(epoch - 1)
+        sessions = await asyncio.to_thread(self._sessions.evidence, epoch, stakes, rules.proof_max_sessions, proven)
         sequence = self._store.next_sequence(self._node.clock.now())
-        return build_proof(self._node.address, epoch, sequence, held, entries, rules, self._node.domain)
+        return build_proof(self._node.address, epoch, sequence, held, entries, rules, self._node.domain, sessions)
+
+    def _proven(self, epoch: int) -> frozenset[UsageReceipt]:
+        """The consumers' receipts that validators took in the epoch's newest proof."""
+        newest = self._store.newest_proof(epoch)
+        if newest is None or newest.outcome != RECEIPTED:
+            return frozenset()
+        return frozenset(receipt.message for session in newest.signed.message.sessions for receipt in session.receipts)
 
     def _keep(self, proof: ActivityProof) -> None:
         self._store.keep_proof(sign(proof, self._node.domain, self._node.key), self._node.clock.now())
@@ -85,6 +100,7 @@ class Proving:
         for master in masters:
             self._errands.start((COLLECT, epoch, master.account), partial(self._collect_of, master, epoch, done))
         self._collect_at[epoch] = now + max(0.5, timing.intake / 60) if masters else float(timing.intake_end(epoch))
+        self._sessions.forget(epoch - KEPT_EPOCHS)
         for old in [e for e in self._collected if e < epoch]:
             del self._collected[old], self._collect_at[old], self._asked[old]
 

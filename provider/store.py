@@ -14,12 +14,14 @@ from sqlalchemy import func
 from sqlmodel import Session, col, delete, select
 
 from chain.canonical import decode, encode
+from chain.epochs import Timing
 from chain.typed import Domain, Signed, digest_of
 from chain.types import Address, Digest
 from provider.activity import entry_after
 from provider.errors import ProviderError
 from provider.heartbeat import sequence_after
 from provider.proofs import Held, Progress
+from provider.session_store import SessionStore
 from provider.tables import TABLES, EntryRow, EpochRow, ProofRow, ReceiptRow, StandingRow, StatementRow
 from runtime.database import open_database
 from wire.messages import ActivityEntry, ActivityProof, LatencyReport, ProofReceipt, UptimeTicket
@@ -74,6 +76,10 @@ class Store:
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def sessions(self, timing: Timing) -> SessionStore:
+        """The sessions in the same database, as long as this store is open."""
+        return SessionStore(self._engine, timing)
 
     # Presence
 

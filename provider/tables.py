@@ -1,4 +1,7 @@
-"""The provider's SQLite tables; only `provider.store` sees their rows. Messages are kept as their canonical bytes."""
+"""The provider's SQLite tables; only `provider.store` and `provider.session_store` see their rows.
+
+Messages are kept as their canonical bytes.
+"""
 
 from __future__ import annotations
 
@@ -75,4 +78,53 @@ class StandingRow(Table, table=True):
     address_since: int = 0
 
 
-TABLES = (EntryRow, StatementRow, EpochRow, ProofRow, ReceiptRow, StandingRow)
+class SessionRow(Table, table=True):
+    """A consumer's session. opened, closed: UTC seconds. first, last: the epochs from and to which it is payable.
+
+    reason: why it was closed, empty while it is open.
+    up, down, duration, rtt_us: what the provider had served when it last wrote anything about the session.
+    """
+
+    __tablename__ = "session"
+    session_id: bytes = Field(primary_key=True)
+    consumer: str = Field(index=True)
+    opened: int
+    first: int
+    last: int = Field(index=True)
+    closed: int = 0
+    reason: str = Field(default="", index=True)
+    up: int = 0
+    down: int = 0
+    duration: int = 0
+    rtt_us: int = 0
+    claim: bytes
+
+
+class DemandRow(Table, table=True):
+    """A verified demand receipt."""
+
+    __tablename__ = "session_demand"
+    session_id: bytes = Field(primary_key=True)
+    validator: str = Field(primary_key=True)
+    raw: bytes
+
+
+class UsageRow(Table, table=True):
+    """The newest receipt (role `consumer`) or report (role `provider`) of a session in an epoch of its signer's."""
+
+    __tablename__ = "session_usage"
+    session_id: bytes = Field(primary_key=True)
+    role: str = Field(primary_key=True)
+    epoch: int = Field(primary_key=True, index=True)
+    raw: bytes
+
+
+class CreditRow(Table, table=True):
+    """Bytes that a consumer may leave unreceipted, over all its sessions."""
+
+    __tablename__ = "credit"
+    consumer: str = Field(primary_key=True)
+    credit: int
+
+
+TABLES = (EntryRow, StatementRow, EpochRow, ProofRow, ReceiptRow, StandingRow, SessionRow, DemandRow, UsageRow, CreditRow)

@@ -14,6 +14,7 @@ from chain.types import Digest, to_hex
 from validator.agreement import open_epoch
 from validator.archive import Archive
 from validator.closing import Closing, Sight
+from validator.demands import Demands
 from validator.intake import Intake
 from validator.investigation import answerable
 from validator.journal import Journal
@@ -22,9 +23,10 @@ from validator.state import decode_state, leaves_of
 from validator.watcher import Watcher
 from wire import paths
 from wire.agreement import LeafPath
-from wire.http import answer, application, body_of, read
+from wire.http import MAX_BODY, answer, application, body_of, read
 from wire.node import Node, status
 from wire.refusals import Refused
+from wire.sessions import DemandClaim
 
 T = TypeVar("T")
 
@@ -35,19 +37,25 @@ KEPT_EPOCHS = 32
 class Api:
     """Serves one validator."""
 
-    def __init__(self, node: Node, archive: Archive, journal: Journal, intake: Intake, closing: Closing, watcher: Watcher) -> None:
+    def __init__(
+        self, node: Node, archive: Archive, journal: Journal, intake: Intake, demands: Demands, closing: Closing, watcher: Watcher
+    ) -> None:
         self._node, self._archive, self._journal, self._intake, self._closing = node, archive, journal, intake, closing
-        self._watcher = watcher
+        self._demands, self._watcher = demands, watcher
         self._report = Report(node.address, node.chain, archive, journal, closing)
         self._tree: tuple[Digest, MerkleTree] | None = None
 
     def application(self) -> web.Application:
-        app = application(self._node.domain, self._node.address, self._node.clock)
+        # Larger than a proof may be, so that one that is too large is told so.
+        max_body = max(MAX_BODY, 2 * self._node.network.rules.proof_max_bytes)
+        app = application(self._node.domain, self._node.address, self._node.clock, max_body)
         app.add_routes(
             [
                 web.get("/v1/status", self._status),
                 web.post("/v1/proofs", self._post_proof),
                 web.get("/v1/proofs/{digest}", self._proof),
+                web.post("/v1/demands", self._post_demand),
+                web.get("/v1/budgets/{consumer}", self._budget),
                 web.get("/v1/inventories/{epoch}", self._inventory),
                 web.get("/v1/blobs/{digest}", self._blob),
                 web.get("/v1/candidates/{epoch}/{round}", self._candidate),
@@ -64,13 +72,20 @@ class Api:
         proofs = {"accepted": self._intake.accepted, "refused": self._intake.refused}
         watch = {"proven": self._watcher.proven, "withheld": self._watcher.withheld}
         told = {"stake": self._report.stake(), "conviction": conviction(self._watcher.verdict), "watch": watch}
-        return status(self._node, proofs=proofs, epochs=await self._report.epochs(), **told)
+        demands = {"covered": self._demands.covered, "refused": self._demands.refused}
+        return status(self._node, proofs=proofs, demands=demands, epochs=await self._report.epochs(), **told)
 
     async def _post_proof(self, request: web.Request) -> web.Response:
         return answer(await self._intake.accept(await body_of(request)))
 
     async def _proof(self, request: web.Request) -> web.Response:
         return web.Response(body=_found(self._archive.proof(paths.digest(request.match_info["digest"]))), content_type="application/json")
+
+    async def _post_demand(self, request: web.Request) -> web.Response:
+        return answer(await self._demands.cover(await read(request, DemandClaim)))
+
+    async def _budget(self, request: web.Request) -> web.Response:
+        return answer(await self._demands.budget(paths.address(request.match_info["consumer"])))
 
     async def _inventory(self, request: web.Request) -> web.Response:
         epoch = paths.number(request.match_info["epoch"])

@@ -12,8 +12,7 @@ from wire.agreement import ChainSection, Depositor, ListedNode, RegisteredProvid
 def chain_section(epoch: int, end: ChainView, start: ChainView, rate: Wei, treasury: Address) -> ChainSection:
     """The section of `epoch`. end: the view at anchor(epoch). start: the view at anchor(epoch - 1), which says who held a role.
 
-    rate: the Vault's budget per epoch. Validators are those with stake; providers those registered and bonded; deposits all that were ever
-    made, since who has nothing left may deposit again.
+    rate: the Vault's budget per epoch. Validators are those with stake; providers those registered and bonded.
     """
     return ChainSection(
         epoch=epoch,
@@ -26,10 +25,6 @@ def chain_section(epoch: int, end: ChainView, start: ChainView, rate: Wei, treas
             for one in sorted(end.registrations.values(), key=lambda one: one.provider)
             if one.bond > 0
         ),
-        deposits=tuple(
-            Depositor(account, one.deposited, one.withdrawn, 0 if one.exit_epoch is None else one.exit_epoch + 1)
-            for account, one in sorted(end.deposits.items())
-        ),
         funded=end.funded,
         rate=rate,
         treasury=treasury,
@@ -37,8 +32,16 @@ def chain_section(epoch: int, end: ChainView, start: ChainView, rate: Wei, treas
 
 
 def roles_of(view: ChainView) -> tuple[ListedNode, ...]:
-    """The resolvers and masters of the epoch that begins after `view`, ascending by address."""
-    return _nodes((*view.resolvers(), *view.masters()))
+    """Who may sign about the epoch that begins after `view`: resolvers, masters, and the validators with stake; ascending by address."""
+    return _nodes((*view.validators(), *view.resolvers(), *view.masters()))
+
+
+def depositors_of(view: ChainView) -> tuple[Depositor, ...]:
+    """All that ever deposited, ascending by address, since who has nothing left may deposit again."""
+    return tuple(
+        Depositor(account, one.deposited, one.withdrawn, 0 if one.exit_epoch is None else one.exit_epoch + 1)
+        for account, one in sorted(view.deposits.items())
+    )
 
 
 def _nodes(listings: Iterable[Listing]) -> tuple[ListedNode, ...]:

@@ -35,7 +35,7 @@ class EpochStart:
 
     def is_stranger(self, proof: ActivityProof) -> bool:
         """Whether what is kept of it counts against the quota that all strangers share: keys are free, a bond is not."""
-        return proof.provider not in self.registered or not (proof.tickets or proof.reports)
+        return proof.provider not in self.registered or not (proof.tickets or proof.reports or proof.sessions)
 
 
 class Intake:

@@ -11,7 +11,7 @@ from chain.typed import Domain, Signed, verify
 from chain.types import Address, Digest
 from validator.agreement import Stakes, is_quorum
 from validator.errors import Wrong
-from wire.agreement import ChainSection, CoveredEpoch, InventoryIndex, Manifest
+from wire.agreement import ChainSection, CoveredEpoch, Depositor, InventoryIndex, Manifest
 from wire.messages import Inventory
 
 
@@ -20,7 +20,8 @@ class Basis:
     """What a root for `epoch` has to build on, as this validator reads it from the chain.
 
     sections: one per covered epoch, in order. sets: the validators with stake at each one's anchor. stakes: those at anchor(epoch), who
-    propose, sign and post. deposits: deposited and not withdrawn by now, wei, which is what the Judge would look at.
+    propose, sign and post. depositors: at anchor(epoch). deposits: deposited and not withdrawn by now, wei, which is what the Judge would
+    look at.
     """
 
     epoch: int
@@ -30,6 +31,7 @@ class Basis:
     sections: tuple[ChainSection, ...]
     sets: Mapping[int, Stakes]
     stakes: Stakes
+    depositors: tuple[Depositor, ...]
     deposits: Mapping[Address, int]
 
     @property
@@ -44,6 +46,7 @@ class Basis:
             parent_root=self.parent_root,
             parent_state_digest=self.parent_state_digest,
             rules_digest=self.rules_digest,
+            deposits=self.depositors,
             chain=self.sections,
             covered=tuple(CoveredEpoch(section.epoch, tuple(inventories[section.epoch])) for section in self.sections),
         )
@@ -59,7 +62,7 @@ def check_attestation(attestation: EpochAttestation, basis: Basis) -> None:
 def check_manifest(manifest: Manifest, basis: Basis, domain: Domain) -> None:
     """Raises `Wrong` unless the manifest is the basis's own, with inventories of two thirds of the stake for each covered epoch."""
     if manifest != basis.manifest({covered.epoch: covered.inventories for covered in manifest.covered} | _none(basis, manifest)):
-        raise Wrong("its epochs, parent, rules or chain sections are not those that this validator reads from the chain")
+        raise Wrong("its epochs, parent, rules, deposits or chain sections are not those that this validator reads from the chain")
     for covered in manifest.covered:
         for signed in covered.inventories:
             check_inventory(signed, covered.epoch, basis.sets[covered.epoch], domain)

@@ -19,9 +19,11 @@ from validator.api import Api
 from validator.archive import Archive
 from validator.closing import Closing
 from validator.config import ValidatorConfig
+from validator.demands import Demands
 from validator.intake import Intake
 from validator.investigation import Investigation
 from validator.journal import Journal
+from validator.ledger import Ledger
 from validator.peers import Peers
 from validator.poster import Poster
 from validator.reporting import Reporter
@@ -44,6 +46,7 @@ class Validator:
     archive: Archive
     journal: Journal
     intake: Intake
+    demands: Demands
     closing: Closing
     watcher: Watcher
     app: web.Application
@@ -61,10 +64,11 @@ async def open_validator(node: Node, config: ValidatorConfig, reached: Callable[
         poster = Poster(sender, transaction_wait_s(node.network.timing))
         intake = Intake(node.key, node.chain, archive, node.clock, reached)
         closing = Closing(node.key, node.chain, node.clock, archive, journal, peers, poster, reached)
+        demands = Demands(node.key, node.chain, archive, Ledger(engine), closing, node.clock, reached)
         investigation = Investigation(node.address, node.chain, journal, peers)
         watcher = Watcher(node.chain, investigation, Reporter(node.address, node.chain, journal, poster, reached))
-        app = Api(node, archive, journal, intake, closing, watcher).application()
-        yield Validator(node, archive, journal, intake, closing, watcher, app)
+        app = Api(node, archive, journal, intake, demands, closing, watcher).application()
+        yield Validator(node, archive, journal, intake, demands, closing, watcher, app)
     finally:
         engine.dispose()
 

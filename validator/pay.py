@@ -1,4 +1,5 @@
-"""Availability pay and points of one epoch. Integers only, every division rounds down, remainders stay in the vault.
+"""What one epoch draws from the budget, for availability and for sessions, and its points. Integers only, every division rounds down,
+remainders stay in the vault.
 
 Source of the formulas: docs/protocol.md, section 8. Nothing in here reads a number that the paid one signed.
 """
@@ -16,6 +17,8 @@ from wire.addresses import site_prefix
 from wire.messages import LatencyReport
 from wire.slots import count
 from wire.statements import merge_reports
+
+WEI_PER_TOKEN = 10**18
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -83,6 +86,24 @@ def availability_pay(weights: Mapping[Address, int], budget: int, rules: Rules) 
     return {provider: min(weight * rules.slot_cap_wei // PPM, budget * weight // total) for provider, weight in weights.items()}
 
 
+def session_budget(rate: int, left: int, rules: Rules) -> int:
+    """Wei that one epoch's sessions may draw beside what consumers pay: their share of the epoch's budget, never more than is `left` of
+    the vault's funds after all that was earned before and in the epoch."""
+    return max(0, min(rate * rules.session_share_ppm // PPM, left))
+
+
+def session_subsidies(protocol_fees: Mapping[Address, int], budget: int, rules: Rules) -> dict[Address, int]:
+    """Wei for each provider: of the protocol fee that its sessions paid less than all of it, scaled down if the budget is short."""
+    wanted = {provider: fee * rules.session_subsidy_ppm // PPM for provider, fee in protocol_fees.items()}
+    total = sum(wanted.values())
+    return wanted if total <= budget else {provider: budget * amount // total for provider, amount in wanted.items()}
+
+
 def points_milli(up: int, slot_seconds: int, rules: Rules) -> int:
     """Thousandths of a point for the slots up of one epoch."""
     return up * slot_seconds * rules.points_milli_per_hour // 3600
+
+
+def session_points_milli(protocol_fee: int, rules: Rules) -> int:
+    """Thousandths of a point for what a provider's sessions paid in protocol fees in one epoch, wei."""
+    return protocol_fee * rules.points_milli_per_token // WEI_PER_TOKEN

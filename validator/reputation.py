@@ -66,12 +66,19 @@ def standing(tenure: int, bonded: bool) -> int:
     return (tenure * PPM // (tenure + TENURE_HALF_EPOCHS) + (PPM if bonded else 0)) // 2
 
 
-def score(up: int, slots: int, performance_ppm: int, standing_ppm: int, rules: Rules) -> int:
-    """The bucket of one epoch: `up` of `slots` slots up, and the other signals in ppm. Standing counts only with a slot up;
-    sessions count 0, since no receipts exist."""
+def sessions(fees: Iterable[int], rules: Rules) -> int:
+    """What sessions say, in ppm, from what each consumer paid in the epoch, wei: in full at the target, whoever is one of many; a single
+    consumer makes up no more than its part, so that one's own purse buys little."""
+    parts = (min(rules.consumer_weight_ppm, fee * PPM // rules.session_target_wei) for fee in fees)
+    return min(PPM, sum(parts))
+
+
+def score(up: int, slots: int, performance_ppm: int, sessions_ppm: int, standing_ppm: int, rules: Rules) -> int:
+    """The bucket of one epoch: `up` of `slots` slots up, and the other signals in ppm. Standing counts only with a slot up."""
     parts = (
         rules.availability_weight_ppm * (up * PPM // slots),
         rules.performance_weight_ppm * performance_ppm,
+        rules.sessions_weight_ppm * sessions_ppm,
         rules.standing_weight_ppm * (standing_ppm if up else 0),
     )
     return sum(parts) // PPM

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from chain.canonical import decode, encode
 from chain.messages import Leaf
-from chain.types import PPM, U32, U64, U256, Address
+from chain.types import PPM, U32, U64, U256, Address, Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class AccountState:
     of which nothing but its deposit is known, whose reputation is the prior.
     group: prefix of the newest epoch in which it was up and registered, empty if it is not registered; group_since: the epoch
     from which on it has been in that group. buckets: the score of each epoch in ppm, newest first, 0 for a silent one.
+    settled: wei of its lifetime authorised amount below which no session of its can be paid any more, see `validator.session_pay`.
     """
 
     account: Address
@@ -29,6 +30,7 @@ class AccountState:
     group: str
     group_since: U64
     buckets: tuple[U32, ...]
+    settled: U256 = 0
 
     def __post_init__(self) -> None:
         if self.reputation > PPM or max(self.buckets, default=0) > PPM:
@@ -36,26 +38,46 @@ class AccountState:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session whose evidence was first counted in the state's epoch: the next one may still add to it. paid: wei so far.
+    budget_to: where its interval ends."""
+
+    session_id: Digest
+    consumer: Address
+    budget_to: U256
+    paid: U256
+
+
+@dataclass(frozen=True, slots=True)
 class State:
-    """All accounts once the epoch `through` is accounted for, ascending by address; `ValueError` in another order."""
+    """All accounts once the epoch `through` is accounted for, ascending by address, and the sessions that are still open, ascending by id;
+    `ValueError` in another order.
+
+    lost_earned, lost_spent: wei that accounts without a leaf any more had earned and spent, since totals never fall.
+    """
 
     through: U64
     accounts: tuple[AccountState, ...]
+    sessions: tuple[OpenSession, ...] = ()
+    lost_earned: U256 = 0
+    lost_spent: U256 = 0
 
     def __post_init__(self) -> None:
         for one, other in pairwise(self.accounts):
             if one.account >= other.account:
                 raise ValueError(f"accounts ascend, {other.account} does not follow {one.account}")
+        if any(one.session_id >= other.session_id for one, other in pairwise(self.sessions)):
+            raise ValueError("sessions ascend by id")
 
     @property
     def total_earned(self) -> int:
-        """Wei, over all accounts."""
-        return sum(account.earned for account in self.accounts)
+        """Wei, over all accounts that ever were."""
+        return sum(account.earned for account in self.accounts) + self.lost_earned
 
     @property
     def total_spent(self) -> int:
-        """Wei, over all accounts."""
-        return sum(account.spent for account in self.accounts)
+        """Wei, over all accounts that ever were."""
+        return sum(account.spent for account in self.accounts) + self.lost_spent
 
 
 def genesis_state() -> State:
@@ -98,12 +120,16 @@ class _SignedAccount:
     group: str
     group_since: U256
     buckets: tuple[U256, ...]
+    settled: U256 = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _SignedState:
     through: U256
     accounts: tuple[_SignedAccount, ...]
+    sessions: tuple[OpenSession, ...] = ()
+    lost_earned: U256 = 0
+    lost_spent: U256 = 0
 
 
 def leaves_of(state: State, treasury: Address) -> tuple[Leaf, ...]:

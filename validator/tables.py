@@ -1,4 +1,5 @@
-"""The validator's SQLite tables; only `validator.archive` and `validator.journal` see their rows.
+"""The validator's SQLite tables; only `validator.archive`, `validator.journal` and `validator.ledger`
+see their rows.
 
 Digests and addresses are kept as bytes and text as they are in the messages; messages as their canonical bytes.
 """
@@ -78,4 +79,27 @@ class ReportRow(SQLModel, table=True):
     salt: bytes
 
 
-TABLES = (ProofRow, InventoryRow, BlobRow, CandidateRow, JournalRow, AttestationRow, ReportRow)
+class BudgetRow(SQLModel, table=True):
+    """What was ever promised of a consumer's deposit. next_from: 32 bytes, the end of the last interval. epoch: of the last promise.
+    released: intervals that are over, in the form of `validator.ledger`; empty for none."""
+
+    __tablename__ = "validator_budget"
+    consumer: str = Field(primary_key=True)
+    next_from: bytes = bytes(32)
+    epoch: int = 0
+    released: bytes = b""
+
+
+class PromiseRow(SQLModel, table=True):
+    """A demand receipt that still binds its interval. start, end: 32 bytes, big-endian."""
+
+    __tablename__ = "validator_promise"
+    session_id: bytes = Field(primary_key=True)
+    consumer: str = Field(index=True)
+    epoch: int
+    start: bytes
+    end: bytes
+    raw: bytes
+
+
+TABLES = (ProofRow, InventoryRow, BlobRow, CandidateRow, JournalRow, AttestationRow, ReportRow, BudgetRow, PromiseRow)

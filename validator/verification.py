@@ -8,8 +8,9 @@ Refusals carry the codes of `wire.refusals`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from chain.canonical import decode
 from chain.epochs import Timing
@@ -18,6 +19,7 @@ from chain.keys import recover
 from chain.rules import Rules
 from chain.typed import Domain, Signed, digest_of
 from chain.types import Address, Digest, to_hex
+from validator.session_evidence import check_session, check_session_limits, signed_parts
 from wire.activity import broken_link, log_head
 from wire.agreement import ListedNode
 from wire.messages import ActivityProof, LatencyReport, UptimeTicket
@@ -29,18 +31,20 @@ Statement = UptimeTicket | LatencyReport
 
 @dataclass(frozen=True, slots=True)
 class ListedRoles:
-    """Who may sign statements of an epoch."""
+    """Who may sign about an epoch. validators: their stakes, wei."""
 
     resolvers: frozenset[Address]
     masters: frozenset[Address]
+    validators: Mapping[Address, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, nodes: Iterable[ListedNode]) -> ListedRoles:
-        """The resolvers and masters among listed nodes."""
+        """Listed nodes by role; of validators those with stake."""
         listed = tuple(nodes)
         return cls(
             frozenset(node.account for node in listed if node.role == "resolver"),
             frozenset(node.account for node in listed if node.role == "master"),
+            {node.account: node.stake for node in listed if node.role == "validator" and node.stake},
         )
 
 
@@ -92,18 +96,24 @@ def verify_envelope(raw: bytes, domain: Domain, rules: Rules) -> Envelope:
 def verify_contents(envelope: Envelope, domain: Domain, timing: Timing, rules: Rules, roles: ListedRoles, now: int | None) -> VerifiedProof:
     """Limits, links and statements.
 
-    Raises `Refused`: `session_not_covered`, `too_many_statements`, `wrong_subject`, `broken_log`, `not_listed`, `bad_statement`.
+    Raises `Refused`: `too_many_statements`, `wrong_subject`, `broken_log`, `not_listed`, `bad_statement`, `bad_offer`,
+    `session_not_covered`.
     """
     proof = envelope.signed.message
     statements: tuple[Signed[UptimeTicket] | Signed[LatencyReport], ...] = (*proof.tickets, *proof.reports)
-    _check_limits(proof, statements, rules)
+    _check_limits(proof, statements, rules, len(roles.validators))
     _check_log(proof, domain)
     for signed in statements:
         fault = fault_of(signed.message, proof.provider, proof.epoch, timing, roles, now)
         if fault is not None:
             raise fault
+    for session in proof.sessions:
+        check_session(session, proof.provider, proof.epoch, domain, timing, roles.validators)
     for signed in statements:
-        _check_signature(signed, domain)
+        check_signature(signed, domain)
+    for session in proof.sessions:
+        for part in signed_parts(session):
+            check_signature(part, domain)
     return VerifiedProof(envelope.signed, envelope.digest, envelope.raw)
 
 
@@ -130,9 +140,9 @@ def fault_of(statement: Statement, provider: Address, epoch: int, timing: Timing
     return None
 
 
-def _check_limits(proof: ActivityProof, statements: Iterable[Signed[UptimeTicket] | Signed[LatencyReport]], rules: Rules) -> None:
-    if proof.sessions:
-        raise Refused("session_not_covered", "", {"sessions": str(len(proof.sessions))})
+def _check_limits(
+    proof: ActivityProof, statements: Iterable[Signed[UptimeTicket] | Signed[LatencyReport]], rules: Rules, validators: int
+) -> None:
     if len(proof.log) > rules.proof_max_log_entries:
         found = {"logEntries": str(len(proof.log)), "limit": str(rules.proof_max_log_entries)}
         raise Refused("too_many_statements", f"{len(proof.log)} log entries, {rules.proof_max_log_entries} at most", found)
@@ -141,6 +151,7 @@ def _check_limits(proof: ActivityProof, statements: Iterable[Signed[UptimeTicket
         if count > MOST_KEPT:
             found = {"signer": signer, "role": role, "statements": str(count), "limit": str(MOST_KEPT)}
             raise Refused("too_many_statements", f"{count} of {role} {signer}, {MOST_KEPT} at most", found)
+    check_session_limits(proof.sessions, rules, validators)
 
 
 def _check_log(proof: ActivityProof, domain: Domain) -> None:
@@ -150,7 +161,8 @@ def _check_log(proof: ActivityProof, domain: Domain) -> None:
         raise Refused("broken_log", "the head is not the last entry", {"logHead": to_hex(proof.log_head)})
 
 
-def _check_signature(signed: Signed[UptimeTicket] | Signed[LatencyReport], domain: Domain) -> None:
+def check_signature(signed: Signed[Any], domain: Domain) -> None:
+    """Raises `Refused` (`bad_statement`) unless the account that a statement names as its signer signed it."""
     statement = signed.message
     claimed: Address = getattr(statement, statement.SIGNER)
     evidence = {"signer": claimed, "role": statement.SIGNER}

@@ -75,8 +75,8 @@ class Depositor:
 
 @dataclass(frozen=True, slots=True)
 class ChainSection:
-    """What one covered epoch reads from the chain, rebuilt from logs: `validators`, `providers` and `deposits` at anchor(epoch), `roles`
-    at anchor(epoch - 1); `rate` and `funded` in wei; all ascending by address."""
+    """What one covered epoch reads from the chain, rebuilt from logs: `validators` and `providers` at anchor(epoch), `roles`, of whoever
+    may sign about the epoch, at anchor(epoch - 1); `rate` and `funded` in wei; all ascending by address."""
 
     epoch: U64
     anchor_block: U64
@@ -84,7 +84,6 @@ class ChainSection:
     roles: tuple[ListedNode, ...]
     validators: tuple[ListedNode, ...]
     providers: tuple[RegisteredProvider, ...]
-    deposits: tuple[Depositor, ...]
     funded: U256
     rate: U256
     treasury: Address
@@ -92,13 +91,17 @@ class ChainSection:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """All the input of one root: with the parent's state and the bytes named here anyone recomputes it."""
+    """All the input of one root: with the parent's state and the bytes named here anyone recomputes it.
+
+    deposits: at anchor(epoch), ascending by account, whatever epochs the root covers: what may be spent is what is held when it is posted.
+    """
 
     epoch: U64
     through: U64
     parent_root: Digest
     parent_state_digest: Digest
     rules_digest: Digest
+    deposits: tuple[Depositor, ...]
     chain: tuple[ChainSection, ...]
     covered: tuple[CoveredEpoch, ...]
 

@@ -6,12 +6,14 @@ request (consumer) -> offer (provider) -> acceptance (consumer: a receipt of not
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from chain.epochs import Timing
 from chain.rules import Rules
 from chain.typed import Domain, Signed, digest_of
 from chain.types import PPM, U256, Address, Digest
-from wire.messages import Offer, SessionRequest, UsageReceipt, UsageReport
+from wire.messages import DemandReceipt, Offer, SessionRequest, UsageReceipt, UsageReport
 from wire.refusals import Refused
 
 GIB = 1 << 30
@@ -78,6 +80,33 @@ def is_acceptance(receipt: UsageReceipt, consumer: Address, session: Digest) -> 
     """Whether the receipt says no more than that the consumer takes the offer."""
     empty = (receipt.sequence, receipt.bytes_up, receipt.bytes_down, receipt.duration) == (0, 0, 0, 0)
     return receipt.consumer == consumer and receipt.session_id == session and empty
+
+
+def covers(demand: Iterable[DemandReceipt], epoch: int, timing: Timing, stakes: Mapping[Address, int]) -> bool:
+    """Whether these receipts for one session make it payable in `epoch`: those given in it or in the one before are of validators with
+    two thirds of the stake. stakes: wei, of the validators at anchor(epoch - 1)."""
+    signers = {receipt.validator for receipt in demand if counts_in(receipt, epoch, timing)}
+    held = sum(stakes.get(signer, 0) for signer in signers)
+    return held > 0 and 3 * held >= 2 * sum(stakes.values())
+
+
+def payable_epochs(demand: Iterable[DemandReceipt], timing: Timing, stakes: Mapping[Address, int]) -> tuple[int, ...]:
+    """The epochs in which a session with these receipts is payable, ascending, as long as the stakes stay what they are: that in which it
+    was covered and the next one; fewer if two thirds of the stake did not sign within one epoch, none if they did not sign at all."""
+    receipts = tuple(demand)
+    epochs = {timing.epoch_at(receipt.time) for receipt in receipts}
+    return tuple(epoch for epoch in sorted(epochs | {epoch + 1 for epoch in epochs}) if covers(receipts, epoch, timing, stakes))
+
+
+def counts_in(receipt: DemandReceipt, epoch: int, timing: Timing) -> bool:
+    """Whether the receipt was given in `epoch` or in the one before."""
+    return timing.epoch_at(receipt.time) in (epoch - 1, epoch)
+
+
+def is_usage_of(statement: UsageReceipt | UsageReport, epoch: int, timing: Timing) -> bool:
+    """Whether a receipt or a report counts in `epoch`: it is of it or of the one before, since it is cumulative, and a provider that was
+    down when an epoch ended shows in the next one what it could not show then."""
+    return timing.epoch_at(statement.time) in (epoch - 1, epoch)
 
 
 def is_region(text: str) -> bool:

@@ -19,10 +19,17 @@ PURE = {
         *("canonical", "epochs", "fold", "frauds", "merkle", "messages", "rules", "typed", "types", "view"),
         *(f"events/{module}" for module in ("__init__", "decoder", "judge", "log", "registry", "settlement", "vault")),
     ),
-    "wire": ("addresses", "agreement", "answers", "messages", "refusals", "sessions", "slots", "statements", "udp"),
-    "resolver": ("pool", "latency", "matching", "tickets"),
-    "provider": ("activity", "proofs"),
-    "validator": ("verification", "epoch", "reputation", "pay", "state", "agreement", "frauds", "postings"),
+    "wire": (
+        *("addresses", "agreement", "announcements", "answers", "geography", "messages", "ranking", "refusals", "regions", "sessions"),
+        *("slots", "statements", "tunnel", "udp"),
+    ),
+    "resolver": ("estimates", "latency", "location", "matching", "pending", "pool", "tickets"),
+    "provider": ("activity", "proofs", "remedies", "sessions"),
+    "consumer": ("metering", "units"),
+    "validator": (
+        *("verification", "session_evidence", "epoch", "session_pay", "reputation", "pay", "state", "agreement", "demand", "frauds"),
+        "postings",
+    ),
     "master": ("echo",),
     "devnet": ("cities", "layout"),
 }
@@ -48,7 +55,9 @@ def test_pure_modules_do_no_input_or_output(root: Path, package: str, module: st
     assert not imported & IMPURE
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["wallet", "address"], ["provider", "--help"], ["validator", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["wallet", "address"], ["provider", "--help"], ["validator", "--help"], ["consumer", "--help"]]
+)
 def test_light_commands_load_nothing_heavy(root: Path, tmp_path: Path, arguments: list[str]) -> None:
     """A help text or an address in a file needs neither web3 nor a database."""
     keystore = tmp_path / "key.json"

@@ -54,7 +54,7 @@ class World:
     def section(self, epoch: int) -> ChainSection:
         listed = [ListedNode(a, "master", 1) for a in MASTERS[: self.masters]] + [ListedNode(a, "resolver", 1) for a in RESOLVERS]
         providers = tuple(RegisteredProvider(a, ZERO_ADDRESS, 1) for a in self.registered[epoch])
-        return ChainSection(epoch, epoch, Digest(bytes(32)), tuple(listed), (), providers, (), self.funded, self.rate, TREASURY)
+        return ChainSection(epoch, epoch, Digest(bytes(32)), tuple(listed), (), providers, self.funded, self.rate, TREASURY)
 
     def evidence(self, statements: Sequence[Statement] | None = None) -> Evidence:
         """One proof a provider and epoch."""
@@ -71,7 +71,7 @@ class World:
         epochs = range(state.through + 1, through + 1)
         sections = tuple(self.section(epoch) for epoch in epochs)
         covered = tuple(CoveredEpoch(epoch, ()) for epoch in epochs)
-        manifest = Manifest(through, through, ZERO_DIGEST, ZERO_DIGEST, RULES.digest(), sections, covered)
+        manifest = Manifest(through, through, ZERO_DIGEST, ZERO_DIGEST, RULES.digest(), (), sections, covered)
         return recompute(state, manifest, self.evidence() if evidence is None else evidence, TIMING, RULES)
 
 

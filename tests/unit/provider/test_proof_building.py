@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,14 +13,17 @@ from chain.typed import Domain, Signed
 from chain.types import ZERO_DIGEST, Address, Signature
 from provider.activity import entry_after
 from provider.proofs import Held, Progress, build_proof, is_due, says_more
+from tests.session_parts import Parties, key
 from wire.activity import log_head
-from wire.messages import ActivityEntry, ActivityProof, LatencyReport, UptimeTicket
+from wire.messages import ActivityEntry, ActivityProof, LatencyReport, SessionEvidence, UptimeTicket
 from wire.slots import empty, with_slot
 
 DOMAIN = Domain(31337, Address("0x" + "5e" * 20))
 PROVIDER = Address("0x" + "aa" * 20)
 SIGNATURE = Signature(b"\x01" * 65)
 RULES = Rules()
+PARTIES = Parties(DOMAIN, key("consumer"), key("provider"))
+VALIDATORS = [key(f"validator {n}") for n in range(3)]
 
 
 def slots(*numbers: int) -> bytes:
@@ -49,8 +53,10 @@ def log(length: int) -> list[ActivityEntry]:
     return entries
 
 
-def built(held: Held, entries: list[ActivityEntry] | None = None, rules: Rules = RULES) -> ActivityProof:
-    return build_proof(PROVIDER, 5, 77, held, entries or [], rules, DOMAIN)
+def built(
+    held: Held, entries: list[ActivityEntry] | None = None, rules: Rules = RULES, sessions: Sequence[SessionEvidence] = ()
+) -> ActivityProof:
+    return build_proof(PROVIDER, 5, 77, held, entries or [], rules, DOMAIN, sessions)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +113,43 @@ def test_what_is_too_large_loses_log_first_then_older_statements_then_the_emptie
     kept = {s.message.master for s in tighter.reports}
     assert node(11) in kept
     assert node(2) not in kept
+
+
+def session(number: int) -> SessionEvidence:
+    return replace(PARTIES, nonce=number).evidence(VALIDATORS, number, 1_000)
+
+
+def test_sessions_go_with_the_statements_up_to_their_limit() -> None:
+    held, several = Held((ticket(1, 9, 1),), ()), [session(n) for n in range(5)]
+    assert built(held, sessions=several).sessions == tuple(several)
+    assert built(held, sessions=several, rules=Rules(proof_max_sessions=2)).sessions == tuple(several[:2])
+
+
+def test_what_is_too_large_loses_the_last_sessions_before_any_signer_s_newest_word() -> None:
+    held = Held((ticket(1, 9, 1), ticket(1, 5, 2)), tuple(report(m, 3, *range(m)) for m in range(2, 12)))
+    several = [session(n) for n in range(12)]
+    one = len(encode(several[0])) + 1
+    whole = len(encode(Signed(built(held, log(64), sessions=several), SIGNATURE)))
+    for missing in (3 * one, 9 * one):
+        limit = whole - 64 * 250 - missing
+        proof = built(held, log(64), Rules(proof_max_bytes=limit), sessions=several)
+        assert len(encode(Signed(proof, SIGNATURE))) <= limit
+        assert proof.sessions == tuple(several[: len(proof.sessions)])
+        assert 0 < len(proof.sessions) < 12
+        assert (len(proof.log), len(proof.tickets), len(proof.reports)) == (1, 1, 10)
+    least = len(encode(Signed(built(Held(held.tickets[:1], held.reports), log(1)), SIGNATURE)))
+    bare = built(held, log(1), Rules(proof_max_bytes=least), several)
+    assert (len(bare.tickets), len(bare.reports), bare.sessions) == (1, 10, ())
+
+
+def test_another_session_or_receipt_is_something_to_say() -> None:
+    held = Held((ticket(1, 1, 0),), ())
+    first = built(held, sessions=[session(1)])
+    assert says_more(built(Held(), sessions=[session(1)]), None)
+    assert not says_more(replace(first, sequence=78), first)
+    assert says_more(built(held, sessions=[session(1), session(2)]), first)
+    newer = replace(session(1), receipts=(replace(PARTIES, nonce=1).receipt(2, 9, 1_000),))
+    assert says_more(built(held, sessions=[newer]), first)
 
 
 def test_rules_that_take_no_proof_at_all_are_a_mistake() -> None:

@@ -12,7 +12,7 @@ from chain.messages import EpochAttestation
 from chain.typed import Domain, Signed, sign
 from chain.types import ZERO_ADDRESS, ZERO_DIGEST, Address, Digest, Wei
 from chain.view import BlockStamp, ChainView, Deposit, Listing, Registration
-from validator.chain_section import chain_section
+from validator.chain_section import chain_section, depositors_of
 from validator.errors import Wrong
 from validator.manifests import Basis, check_attestation, check_index, check_inventory, check_manifest
 from wire.agreement import CoveredEpoch, InventoryEntry, InventoryIndex, Manifest
@@ -45,7 +45,8 @@ def view(number: int) -> ChainView:
 
 
 SECTIONS = tuple(chain_section(epoch, view(epoch + 1), view(epoch), Wei(10), STRANGER.address) for epoch in (4, 5))
-BASIS = Basis(5, ONE, ONE, ONE, SECTIONS, {4: STAKES, 5: STAKES}, STAKES, {})
+DEPOSITORS = depositors_of(view(6))
+BASIS = Basis(5, ONE, ONE, ONE, SECTIONS, {4: STAKES, 5: STAKES}, STAKES, DEPOSITORS, {})
 
 
 def inventory(key: NodeKey, epoch: int, signer: NodeKey | None = None) -> Signed[Inventory]:
@@ -63,14 +64,15 @@ def covered(*inventories: Signed[Inventory]) -> tuple[CoveredEpoch, ...]:
 def test_a_section_is_the_anchors_view_ascending() -> None:
     section = SECTIONS[0]
     assert (section.epoch, section.anchor_block, section.anchor_block_hash) == (4, 5, bytes([5]) * 32)
-    assert [one.role for one in section.roles] == ["resolver", "master"]
+    assert [one.role for one in section.roles if one.role != "validator"] == ["resolver", "master"]
+    assert {one.account: one.stake for one in section.roles if one.role == "validator"} == STAKES
     assert [one.account for one in section.validators] == [one.address for one in NODES]
     assert [(one.provider[:4], one.bond) for one in section.providers] == [("0x0e", 8), ("0x0f", 7)]
-    assert [(one.account[:4], one.deposited, one.withdrawn, one.exited) for one in section.deposits] == [
+    assert [(one.account[:4], one.deposited, one.withdrawn, one.exited) for one in DEPOSITORS] == [
         ("0x0c", 8, 0, 0),
         ("0x0d", 9, 4, 1),
     ]
-    assert [one.held for one in section.deposits] == [8, 5]
+    assert [one.held for one in DEPOSITORS] == [8, 5]
     assert (section.funded, section.rate, section.treasury) == (1_000, 10, STRANGER.address)
 
 
@@ -86,7 +88,7 @@ FALSE: dict[str, Callable[[Manifest], Manifest]] = {
     "parent state": lambda m: replace(m, parent_state_digest=ZERO_DIGEST),
     "rules": lambda m: replace(m, rules_digest=ZERO_DIGEST),
     "a provider more": lambda m: replace(m, chain=(m.chain[0], replace(m.chain[1], providers=()))),
-    "a deposit less": lambda m: replace(m, chain=(m.chain[0], replace(m.chain[1], deposits=m.chain[1].deposits[1:]))),
+    "a deposit less": lambda m: replace(m, deposits=m.deposits[1:]),
     "another rate": lambda m: replace(m, chain=(m.chain[0], replace(m.chain[1], rate=11))),
     "another anchor": lambda m: replace(m, chain=(m.chain[0], replace(m.chain[1], anchor_block_hash=ONE))),
     "a section less": lambda m: replace(m, chain=m.chain[:1]),

@@ -34,18 +34,16 @@ Proof = Signed[ActivityProof]
 M = TypeVar("M")
 
 
-def section(
-    epoch: int, *providers: Address, rate: int = 10**16, funded: int = 10**20, deposits: tuple[Depositor, ...] = ()
-) -> ChainSection:
+def section(epoch: int, *providers: Address, rate: int = 10**16, funded: int = 10**20) -> ChainSection:
     roles = (ListedNode(RESOLVER, "resolver", 1), *(ListedNode(master, "master", 1) for master in MASTERS))
     registered = tuple(RegisteredProvider(provider, ZERO_ADDRESS, 10**18) for provider in providers)
-    return ChainSection(epoch, 100 + epoch, Digest(bytes([epoch]) * 32), roles, (), registered, deposits, funded, rate, TREASURY)
+    return ChainSection(epoch, 100 + epoch, Digest(bytes([epoch]) * 32), roles, (), registered, funded, rate, TREASURY)
 
 
-def manifest(*sections: ChainSection, epoch: int | None = None) -> Manifest:
+def manifest(*sections: ChainSection, epoch: int | None = None, deposits: tuple[Depositor, ...] = ()) -> Manifest:
     epochs = [section.epoch for section in sections]
     covered = tuple(CoveredEpoch(e, ()) for e in epochs)
-    return Manifest(epoch or epochs[-1], epochs[-1], ZERO_DIGEST, ZERO_DIGEST, RULES.digest(), sections, covered)
+    return Manifest(epoch or epochs[-1], epochs[-1], ZERO_DIGEST, ZERO_DIGEST, RULES.digest(), deposits, sections, covered)
 
 
 def proof(provider: Address, epoch: int, slots: int, by_master: tuple[int, ...], *, group: str = GROUP, fair: bool = True) -> Proof:
@@ -143,9 +141,9 @@ class TestDeposits:
         return tuple(Depositor(account, 10**18, withdrawn, 0) for account in accounts)
 
     def test_whoever_has_ever_deposited_has_a_leaf_for_good(self) -> None:
-        sections = [section(1, deposits=self.of(self.D)), section(2, deposits=self.of(self.D, withdrawn=10**18))]
-        for upto in (1, 2):
-            outcome = recompute(genesis_state(), manifest(*sections[:upto]), {}, TIMING, RULES)
+        for upto, withdrawn in ((1, 0), (2, 10**18)):
+            sections = (section(1), section(2))[:upto]
+            outcome = recompute(genesis_state(), manifest(*sections, deposits=self.of(self.D, withdrawn=withdrawn)), {}, TIMING, RULES)
             assert outcome.state.accounts == (self.PRIOR,)
             assert outcome.leaves == (Leaf(self.D, 0, 0, 0, RULES.reputation_prior_ppm), Leaf(TREASURY, 0, 0, 0, 0))
             assert outcome.total_spent == 0
@@ -154,9 +152,9 @@ class TestDeposits:
         """Neither seniority nor a past without evidence comes from having deposited first."""
         evidence = {2: (proof(A, 2, 31, ALL),), 3: (proof(A, 3, 31, ALL), proof(B, 3, 7, ALL))}
         plain = [section(1, B), section(2, A, B), section(3, A)]
-        deposited = [replace(each, deposits=self.of(A, B, self.D)) for each in plain]
+        deposits = self.of(A, B, self.D)
         without = accounts(recompute(genesis_state(), manifest(*plain), evidence, TIMING, RULES).state)
-        having = accounts(recompute(genesis_state(), manifest(*deposited), evidence, TIMING, RULES).state)
+        having = accounts(recompute(genesis_state(), manifest(*plain, deposits=deposits), evidence, TIMING, RULES).state)
         assert having.pop(self.D) == self.PRIOR
         assert having == without
 
@@ -164,13 +162,13 @@ class TestDeposits:
         idle = AccountState(self.D, 0, 0, 0, 150_000, 1, GROUP, 1, (0, 0))
         parent = State(3, (idle,))
         assert recompute(parent, manifest(section(4)), {}, TIMING, RULES).state.accounts == ()
-        assert recompute(parent, manifest(section(4, deposits=self.of(self.D))), {}, TIMING, RULES).state.accounts == (self.PRIOR,)
+        assert recompute(parent, manifest(section(4), deposits=self.of(self.D)), {}, TIMING, RULES).state.accounts == (self.PRIOR,)
 
     def test_what_was_spent_stays_spent(self) -> None:
         parent = State(3, (replace(self.PRIOR, spent=5),))
         seen = {4: (proof(self.D, 4, 31, ALL),)}
         for evidence, providers in ((seen, (self.D,)), (seen, ()), ({}, ())):
-            outcome = recompute(parent, manifest(section(4, *providers, deposits=self.of(self.D))), evidence, TIMING, RULES)
+            outcome = recompute(parent, manifest(section(4, *providers), deposits=self.of(self.D)), evidence, TIMING, RULES)
             assert [account.spent for account in outcome.state.accounts] == [5]
             assert outcome.total_spent == 5
 
@@ -289,7 +287,8 @@ class TestManifests:
         assert refused.value.code == code
 
     def test_the_attestation_says_what_was_recomputed(self) -> None:
-        named = replace(manifest(section(4), section(5), epoch=5), parent_root=Digest(b"p" * 32), parent_state_digest=Digest(b"s" * 32))
+        covered = manifest(section(4), section(5), epoch=5, deposits=(Depositor(A, 40, 0, 0),))
+        named = replace(covered, parent_root=Digest(b"p" * 32), parent_state_digest=Digest(b"s" * 32))
         parent = State(3, (AccountState(A, 900, 40, 0, 0, 1, "", 0, ()),))
         outcome = recompute(parent, named, {}, TIMING, RULES)
         assert attestation_of(named, Digest(b"m" * 32), outcome, Digest(b"t" * 32), 3) == EpochAttestation(
@@ -345,10 +344,10 @@ for e in epochs:
             proofs.append(signed(ActivityProof(p, e, again, (ticket,), reports, (), (), ZERO_DIGEST)))
     evidence[e] = tuple(proofs)
 sections = tuple(
-    ChainSection(e, e, Digest(bytes(32)), roles, (), registered, (), 10**18, 10**15 + 7, Address("0x" + "fe" * 20)) for e in epochs
+    ChainSection(e, e, Digest(bytes(32)), roles, (), registered, 10**18, 10**15 + 7, Address("0x" + "fe" * 20)) for e in epochs
 )
 covered = tuple(CoveredEpoch(e, ()) for e in epochs)
-manifest = Manifest(2, 2, ZERO_DIGEST, ZERO_DIGEST, rules.digest(), sections, covered)
+manifest = Manifest(2, 2, ZERO_DIGEST, ZERO_DIGEST, rules.digest(), (), sections, covered)
 outcome = recompute(genesis_state(), manifest, evidence, Timing(1_000, 20, 3, 11, 5, 4, 4, 5), rules)
 assert outcome.total_earned > 10**14 and len({a.earned for a in outcome.state.accounts}) > 20
 print(encode_state(outcome.state).decode(), outcome.root.hex())

@@ -9,7 +9,7 @@ import pytest
 
 from chain.rules import Rules
 from chain.types import PPM, Address
-from validator.reputation import AGE_WEIGHTS, master_mark, performance, report_mark, reputation, score, standing, with_bucket
+from validator.reputation import AGE_WEIGHTS, master_mark, performance, report_mark, reputation, score, sessions, standing, with_bucket
 from wire.messages import LatencyReport
 
 RULES = Rules()
@@ -82,16 +82,26 @@ def test_standing_is_half_tenure_half_bond(tenure: int, bonded: bool, expected: 
 
 
 def test_a_score_weighs_its_signals() -> None:
-    # 0.5 * 144/144 + 0.25 * 0.8 + 0.15 * 0 + 0.1 * 0.5
-    assert score(144, 144, 800_000, 500_000, RULES) == 750_000
+    # 0.5 * 144/144 + 0.25 * 0.8 + 0.15 * 0.2 + 0.1 * 0.5
+    assert score(144, 144, 800_000, 200_000, 500_000, RULES) == 780_000
     # 1/3 is 333,333: 0.5 * 333,333 + 0.25 * 1 + 0.1 * 1, rounded down once
-    assert score(48, 144, 1_000_000, 1_000_000, RULES) == 516_666
-    assert score(144, 144, 1_000_000, 1_000_000, RULES) == 850_000  # sessions are missing
+    assert score(48, 144, 1_000_000, 0, 1_000_000, RULES) == 516_666
+    assert score(144, 144, 1_000_000, 1_000_000, 1_000_000, RULES) == 1_000_000
 
 
-def test_standing_needs_presence() -> None:
-    assert score(0, 144, 0, 1_000_000, RULES) == 0
-    assert score(0, 144, 400_000, 1_000_000, RULES) == 100_000
+def test_standing_needs_presence_and_sessions_do_not() -> None:
+    assert score(0, 144, 0, 0, 1_000_000, RULES) == 0
+    assert score(0, 144, 400_000, 0, 1_000_000, RULES) == 100_000
+    assert score(0, 144, 0, 1_000_000, 1_000_000, RULES) == 150_000
+
+
+def test_sessions_count_by_fee_and_no_consumer_for_more_than_its_part() -> None:
+    target, part = RULES.session_target_wei, RULES.consumer_weight_ppm
+    assert sessions((), RULES) == 0
+    assert sessions((target // 100,), RULES) == 10_000
+    assert sessions((target,), RULES) == sessions((100 * target,), RULES) == part == 50_000
+    assert sessions((target, target // 100), RULES) == 60_000
+    assert sessions([target] * 20, RULES) == sessions([target] * 500, RULES) == PPM
 
 
 def test_reputation_is_drawn_towards_the_prior() -> None:

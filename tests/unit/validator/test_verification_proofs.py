@@ -22,9 +22,6 @@ from wire.messages import (
     ActivityEntry,
     ActivityProof,
     LatencyReport,
-    Offer,
-    SessionEvidence,
-    SessionRequest,
     UptimeTicket,
 )
 from wire.refusals import Refused
@@ -99,7 +96,7 @@ def test_roles_come_from_listed_nodes() -> None:
         ListedNode(MASTER.address, "master", 0),
         ListedNode(STRANGER.address, "validator", 9),
     ]
-    assert ListedRoles.of(nodes) == ListedRoles(frozenset({RESOLVER.address}), frozenset({MASTER.address}))
+    assert ListedRoles.of(nodes) == ListedRoles(frozenset({RESOLVER.address}), frozenset({MASTER.address}), {STRANGER.address: 9})
 
 
 class TestEnvelope:
@@ -147,12 +144,6 @@ class TestEnvelope:
 
 
 class TestLimits:
-    def test_sessions(self) -> None:
-        request = SessionRequest(STRANGER.address, "", 0, 0, 0, 0, 0, 0, 0)
-        offer = Offer(PROVIDER.address, ZERO_DIGEST, 0, 0)
-        session = SessionEvidence(Signed(request, Signature(bytes(65))), Signed(offer, Signature(bytes(65))), (), (), ())
-        assert refusal(lambda: verified(replace(base(), sessions=(session,)))).code == "session_not_covered"
-
     def test_four_statements_of_one_signer_and_no_more(self) -> None:
         reports = tuple(sign(replace(REPORT, sequence=n), DOMAIN, MASTER) for n in range(5))
         verified(replace(base(), reports=reports[:4]))
