@@ -17,6 +17,7 @@ from typer.main import get_command
 
 COMMANDS = {
     "provider": ("provider.cli", "app", "Share bandwidth: register, run, see where you stand."),
+    "consumer": ("consumer.cli", "app", "Use the network: deposit, connect, browse through a provider, get the rest back."),
     "wallet": ("provider.wallet_cli", "app", "Keys, balances, rewards and claims."),
     "validator": ("validator.cli", "app", "Verify proofs, agree on epochs, post roots."),
     "resolver": ("resolver.cli", "app", "Keep the live pool, match consumers, answer DNS."),
@@ -52,7 +53,7 @@ class Roles(TyperGroup):
 app = typer.Typer(
     cls=Roles,
     name="dpn",
-    help="Share bandwidth, validate, post roots, claim: the whole network in one command.",
+    help="Share bandwidth, use it, validate, post roots, claim: the whole network in one command.",
     no_args_is_help=True,
     add_completion=False,
 )

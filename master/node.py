@@ -33,7 +33,7 @@ async def run(config: MasterConfig, stop: asyncio.Event, clock: Clock) -> None:
         ledger = Ledger(node.address, network.timing, rounds, config.max_providers)
         dialer = Dialer(config.bind_host, node.domain, config.dial_timeout_s)
         checks = Checks(node.key, node.domain, network.timing, network.rules, clock, responder, ledger, dialer.dial, config.max_dials)
-        app = api(checks, ledger, lambda: _status(node, responder, checks, ledger), node.domain, node.address, clock)
+        app = api(checks, ledger, lambda: _status(node, config, responder, checks, ledger), node.domain, node.address, clock)
         async with contextlib.AsyncExitStack() as open_sockets:
             try:
                 runner = await serve(app, config.bind_host, config.port)
@@ -46,7 +46,7 @@ async def run(config: MasterConfig, stop: asyncio.Event, clock: Clock) -> None:
             await stop.wait()
 
 
-def _status(node: Node, responder: Responder, checks: Checks, ledger: Ledger) -> web.Response:
+def _status(node: Node, config: MasterConfig, responder: Responder, checks: Checks, ledger: Ledger) -> web.Response:
     at = slot_of(node.network.timing, node.clock.now())
     return status(
         node,
@@ -55,4 +55,5 @@ def _status(node: Node, responder: Responder, checks: Checks, ledger: Ledger) ->
         records=len(ledger),
         datagrams=dict(responder.counts),
         checks=dict(checks.counts),
+        **config.place,
     )

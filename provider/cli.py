@@ -43,13 +43,38 @@ def run(config: NodeFile) -> None:
 
 @app.command()
 def status(config: NodeFile, as_json: AsJson = False) -> None:
-    """State, reason, observer and next try of the provider that runs with this file."""
+    """State, reason, observer and next try of the provider that runs with this file; what each master sees; sessions and caps."""
     from provider.config import ProviderConfig
 
     def work() -> Mapping[str, Any]:
         return ask(ProviderConfig, config, "provider", port=lambda settings: settings.status_port)
 
-    show(guarded(work), as_json)
+    found = guarded(work)
+    if as_json:
+        show(found, as_json)
+    else:
+        from provider.picture import print_status
+
+        print_status(found)
+
+
+@app.command()
+def doctor(
+    config: NodeFile,
+    egress: Annotated[str, typer.Option("--egress", help="host:port to try the way out with, as a consumer would.")] = "example.com:443",
+    as_json: AsJson = False,
+) -> None:
+    """Run every check that the network runs, and say what is wrong and what to do. Ends with 4 if something is wrong."""
+    from provider.config import ProviderConfig
+    from provider.doctor import run_doctor
+    from runtime.config import load
+
+    def work() -> bool:
+        settings = load(ProviderConfig, config, {})
+        return run_doctor(settings, unlock(settings), egress, as_json)
+
+    if not guarded(work):
+        raise typer.Exit(4)
 
 
 @app.command()

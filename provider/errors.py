@@ -3,14 +3,13 @@
 ProviderError
 ├── UnusableStatement   signed by the wrong one, about somebody else, or impossible: it is not held; `code` says why
 ├── NoPeer              nobody is listed on chain who could be asked (+ Recoverable)
-├── Unreachable         `provider.prober`: there is no way to a master's address (+ Recoverable)
 └── ForeignStore        `provider.store`: the folder is another provider's; give this one its own
 
 CommandFailed (`runtime.terminal`): a command ends; the sentence is for the person, `exit_code` for the shell
 ├── NothingToDo         5: there is nothing to claim, or it is done already
 ├── FeeTooHigh          6: the transaction costs more than the share allowed
 ├── RootMoved           4: a newer root became active meanwhile; the same command again looks at that one
-└── NoVerifiedLeaf      4: no validator showed a leaf of the root that is active on chain
+└── NoActiveRoot, NoVerifiedLeaf                                                    `wire.leaves`
 """
 
 from __future__ import annotations
@@ -45,8 +44,4 @@ class FeeTooHigh(CommandFailed):
 
 
 class RootMoved(CommandFailed):
-    exit_code = 4
-
-
-class NoVerifiedLeaf(CommandFailed):
     exit_code = 4

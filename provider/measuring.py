@@ -19,11 +19,11 @@ from provider.evidence import check_report
 from provider.heartbeat import measuring_second
 from provider.peers import ask_for_check, ask_for_report
 from provider.presence import Presence
-from provider.prober import Unreachable, be_timed
 from wire.answers import MasterView
 from wire.http import PeerError, PeerRefused
 from wire.messages import LatencyReport
 from wire.slots import has_slot
+from wire.timing import Unreachable, be_timed
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from aiohttp import web
 
@@ -48,15 +48,20 @@ def figures(equipment: Equipment, presence: Presence, measuring: Measuring) -> d
 
 
 @contextlib.asynccontextmanager
-async def status_server(equipment: Equipment, presence: Presence, measuring: Measuring, config: ProviderConfig) -> AsyncIterator[None]:
-    """Answers `GET /v1/status` on `bind_host` and `status_port`, unless that is 0. `OSError` if the port is in use."""
+async def status_server(
+    equipment: Equipment, presence: Presence, measuring: Measuring, config: ProviderConfig, served: Callable[[], Mapping[str, object]]
+) -> AsyncIterator[None]:
+    """Answers `GET /v1/status` on `bind_host` and `status_port`, unless that is 0. served: gives what sessions have come to.
+
+    `OSError` if the port is in use.
+    """
     if not config.status_port:
         yield
         return
     node = equipment.node
 
     async def answer(_request: web.Request) -> web.StreamResponse:
-        return status(node, **figures(equipment, presence, measuring))
+        return status(node, **figures(equipment, presence, measuring), **served())
 
     app = application(node.domain, node.address, node.clock)
     app.router.add_get("/v1/status", answer)

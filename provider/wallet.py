@@ -13,21 +13,19 @@ from dataclasses import dataclass
 from chain.abi import decode_revert
 from chain.amounts import ONE_TOKEN, tokens
 from chain.backend import Backend, Reverted
-from chain.canonical import decode
 from chain.client import ChainClient, open_chain
 from chain.contracts import Call
-from chain.errors import ChainError, CodecError
+from chain.errors import ChainError
 from chain.keys import NodeKey
-from chain.merkle import verify
 from chain.messages import Leaf
 from chain.sender import TransactionFailed
 from chain.types import PPM, ZERO_ADDRESS, Address, Digest, Wei
-from provider.errors import FeeTooHigh, NothingToDo, NoVerifiedLeaf, RootMoved
+from provider.errors import FeeTooHigh, NothingToDo, RootMoved
 from runtime.account import gas_of, gas_price, send
 from runtime.config import AccountConfig, NodeConfig
 from runtime.terminal import CommandFailed
-from wire.agreement import LeafPath
-from wire.http import Client, PeerError
+from wire.http import Client
+from wire.leaves import NoVerifiedLeaf, proven_leaf
 
 LOOKS, LOOK_AGAIN_S = 3, 1.5
 LOOK_AT_THE_NEW_ROOT = "A newer root became active, or somebody claimed, meanwhile: the reward is looked up anew."
@@ -97,23 +95,10 @@ class Wallet:
 
     async def _rewards_now(self, account: Address) -> Rewards:
         block = await self.chain.latest()
-        record = await self.chain.settlement.active_record(block)
-        if not any(record.root):
-            raise NothingToDo("No root is active yet: the first epoch's rewards can be claimed once its root is. Try again later.")
-        refusals = []
-        for validator in (await self.chain.view(block)).validators():
-            try:
-                found: LeafPath = decode(LeafPath, await self._client.get(validator.endpoint, f"/v1/leaves/{account}"))
-            except (PeerError, CodecError) as error:
-                refusals.append(f"{validator.endpoint}: {error}")
-                continue
-            leaf = Leaf(found.account, found.earned, found.spent, found.points, found.reputation)
-            if found.account == account and verify(record.root, leaf, found.path):
-                claimed = await self.chain.settlement.claimed_of(account, block)
-                recipient = await self.chain.settlement.recipient_of(account, block)
-                return Rewards(leaf, found.path, record.epoch, record.root, claimed, recipient)
-            refusals.append(f"{validator.endpoint}: its path does not lead to the active root 0x{record.root.hex()}")
-        raise NoVerifiedLeaf(f"No validator proved a record of {account} in the active root. " + "; ".join(refusals))
+        found = await proven_leaf(self._client, self.chain, account, block)
+        claimed = await self.chain.settlement.claimed_of(account, block)
+        recipient = await self.chain.settlement.recipient_of(account, block)
+        return Rewards(found.leaf, found.path, found.epoch, found.root, claimed, recipient)
 
     async def offer_claim(self, account: Address, payer: Address) -> ClaimOffer:
         """What claiming now would bring and cost; `NothingToDo` if all is claimed."""

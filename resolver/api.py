@@ -10,9 +10,9 @@ from chain.typed import Domain, Signed
 from resolver.service import Resolver
 from runtime.clock import Clock
 from wire import paths
-from wire.answers import ReportBatch
+from wire.answers import MatchQuery, ReportBatch
 from wire.http import answer, application, read
-from wire.messages import Announcement, Heartbeat, Leaving, SessionRequest
+from wire.messages import Announcement, Heartbeat, Leaving
 from wire.refusals import Refused
 
 MOST_PROVIDERS = 100
@@ -35,7 +35,7 @@ def build(resolver: Resolver, domain: Domain, clock: Clock, status: Callable[[],
         return answer(resolver.leave(await read(request, Signed[Leaving])))
 
     async def matches(request: web.Request) -> web.Response:
-        return answer(resolver.match(await read(request, Signed[SessionRequest])))
+        return answer(resolver.match(await read(request, MatchQuery)))
 
     async def providers(request: web.Request) -> web.Response:
         unknown = request.query.keys() - {"after", "limit"}

@@ -48,8 +48,8 @@ class PoolDirectory:
             for entry in self._resolver.connected():
                 if entry.presence.dns:
                     self._by_region[""].append(entry.provider)
-                    if entry.presence.region:
-                        self._by_region.setdefault(entry.presence.region, []).append(entry.provider)
+                    if claimed := self._resolver.region_of(entry, now):
+                        self._by_region.setdefault(claimed, []).append(entry.provider)
         return self._by_region.get(region, [])
 
     def _published(self, entry: Entry) -> Published:

@@ -1,105 +1,78 @@
-"""Who suits a request, and in which order: by latency, reputation, bandwidth and price, each part shown.
+"""Who suits a request, and in which order: by latency, reputation, bandwidth and price, each part shown (`wire.ranking`).
 
-Every part is in parts per million of the best there can be, the score is their weighted sum:
-
-    latency      10^6 - rtt · 10^6 / maxRttUs, of the median over its masters of the minimum RTT
-    reputation   as on chain, the prior for a newcomer
-    bandwidth    bandwidth · 10^6 / FULL_BANDWIDTH, at most 10^6: what is claimed beyond that buys nothing
-    price        10^6 - price · 10^6 / maxPrice of the request; free of charge is 10^6
-
-Among equals the order is drawn from the request, so that nobody gains by the look of an address.
+The latency is that of the higher estimate of the round trip (`resolver.estimates`). Among equals the order is drawn from the request, so
+that nobody gains by the look of an address.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from chain.types import PPM, Address, Digest
-from resolver.latency import HeldReport
-from resolver.pool import is_region
+from chain.types import Address, Digest
+from resolver.estimates import Estimate
+from resolver.pending import MOST_MATCHES
 from resolver.terms import Terms
 from wire.answers import Match
 from wire.messages import SessionRequest
-from wire.refusals import Refused
-
-MOST_MATCHES = 5
-REQUEST_LIFE_S = 60
-FULL_BANDWIDTH = 10**9
-
-LATENCY_WEIGHT_PPM = 400_000
-REPUTATION_WEIGHT_PPM = 300_000
-BANDWIDTH_WEIGHT_PPM = 150_000
-PRICE_WEIGHT_PPM = 150_000
+from wire.ranking import score
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A connected provider. bandwidth: bit/s; price: wei per GiB; rtt_us: microseconds; reputation: ppm."""
+    """A connected provider. host, port: where it is dialled. region: empty if refuted. bandwidth: bit/s; price: wei per GiB;
+    reputation: ppm."""
 
     provider: Address
+    host: str
+    port: int
     region: str
     bandwidth: int
     price: int
-    rtt_us: int
+    rtt: Estimate
     reputation: int
 
 
-def check_request(request: SessionRequest, terms: Terms, now: float) -> None:
-    """Raises `Refused`: `stale_time` (expired), `future_time` (lives too long) or `absurd_value`."""
-    evidence = {"expiry": str(request.expiry), "now": str(int(now))}
-    if request.expiry <= now:
-        raise Refused("stale_time", "the request has expired", evidence)
-    if request.expiry > now + REQUEST_LIFE_S + terms.rules.tolerance_s:
-        raise Refused("future_time", f"a request lives {REQUEST_LIFE_S} s", evidence)
-    if request.region and not is_region(request.region):
-        raise Refused("absurd_value", "a region is two capitals, or empty for any", {"field": "region"})
-    if request.budget_from > request.budget_to:
-        raise Refused("absurd_value", "the budget's interval ends before it begins", {"field": "budgetFrom, budgetTo"})
-
-
-def typical_rtt_us(reports: Iterable[HeldReport], terms: Terms) -> int:
-    """The median over listed masters of their minimum RTT in microseconds, the lower one of an even number; maxRttUs without any."""
-    listed = {master.address for master in terms.masters}
-    figures = sorted(held.signed.message.rtt_min_us for held in reports if held.signed.message.master in listed)
-    return figures[(len(figures) - 1) // 2] if figures else terms.rules.max_rtt_us
-
-
-def rank(request: SessionRequest, digest: Digest, candidates: Iterable[Candidate], terms: Terms) -> tuple[Match, ...]:
-    """The best candidates that suit the request, at most `MOST_MATCHES`; `digest` is the request's."""
+def rank(
+    request: SessionRequest, digest: Digest, candidates: Iterable[Candidate], terms: Terms, shown: Collection[Address] = ()
+) -> tuple[Match, ...]:
+    """The best candidates that suit the request, at most `MOST_MATCHES` together with those it was `shown` before; `digest` is its own."""
     matches = [_match(request, candidate, terms) for candidate in candidates if suits(request, candidate)]
     matches.sort(key=lambda match: (-match.score_ppm, hashlib.sha256(digest + match.provider.encode()).digest()))
-    return tuple(matches[:MOST_MATCHES])
+    seen, found = set(shown), []
+    for match in matches:
+        if match.provider in seen or len(seen) < MOST_MATCHES:
+            seen.add(match.provider)
+            found.append(match)
+    return tuple(found)
 
 
 def suits(request: SessionRequest, candidate: Candidate) -> bool:
-    """Whether the candidate is within every limit of the request."""
+    """Whether the candidate is within every limit of the request, its round trip as far as is known; nobody serves itself."""
     return (
         request.region in ("", candidate.region)
         and candidate.bandwidth >= request.min_bandwidth
         and candidate.price <= request.max_price
-        and candidate.rtt_us <= request.max_rtt_us
+        and candidate.rtt.low_us <= request.max_rtt_us
+        and candidate.provider != request.consumer
     )
 
 
 def _match(request: SessionRequest, candidate: Candidate, terms: Terms) -> Match:
-    latency = max(0, PPM - candidate.rtt_us * PPM // max(1, terms.rules.max_rtt_us))
-    reputation = min(PPM, candidate.reputation)
-    bandwidth = min(PPM, candidate.bandwidth * PPM // FULL_BANDWIDTH)
-    price = PPM - candidate.price * PPM // request.max_price if request.max_price else PPM
-    score = (
-        latency * LATENCY_WEIGHT_PPM + reputation * REPUTATION_WEIGHT_PPM + bandwidth * BANDWIDTH_WEIGHT_PPM + price * PRICE_WEIGHT_PPM
-    ) // PPM
+    parts = score(request, candidate.rtt.high_us, candidate.reputation, candidate.bandwidth, candidate.price, terms.rules)
     return Match(
         provider=candidate.provider,
+        host=candidate.host,
+        port=candidate.port,
         region=candidate.region,
         bandwidth=candidate.bandwidth,
         price=candidate.price,
-        rtt_min_us=candidate.rtt_us,
-        score_ppm=score,
-        latency_ppm=latency,
-        bandwidth_ppm=bandwidth,
-        reputation_ppm=reputation,
-        price_ppm=price,
+        rtt_low_us=candidate.rtt.low_us,
+        rtt_high_us=candidate.rtt.high_us,
+        score_ppm=parts.total,
+        latency_ppm=parts.latency,
+        bandwidth_ppm=parts.bandwidth,
+        reputation_ppm=parts.reputation,
+        price_ppm=parts.price,
     )

@@ -16,6 +16,7 @@ from resolver.api import build
 from resolver.config import ResolverConfig
 from resolver.directory import PoolDirectory
 from resolver.dns import DnsProtocol, parse_zone, serve_dns
+from resolver.places import places_of
 from resolver.service import Resolver, Surroundings
 from resolver.store import PoolStore
 from resolver.terms import Master, Terms
@@ -43,8 +44,14 @@ async def run(config: ResolverConfig, stop: asyncio.Event, clock: Clock) -> None
 
         async def follow_chain() -> None:
             found = await read_surroundings(node.chain)
-            resolver.surroundings = replace(found, reputations=resolver.surroundings.reputations)
+            known = resolver.surroundings
+            resolver.surroundings = replace(found, reputations=known.reputations, places=known.places)
             await reputations.read_some()
+
+        async def find_masters() -> None:
+            masters = resolver.surroundings.terms.masters
+            places = await places_of(node.client, masters, resolver.surroundings.places)
+            resolver.surroundings = replace(resolver.surroundings, places=places)
 
         async def sweep() -> None:
             resolver.sweep()
@@ -52,15 +59,16 @@ async def run(config: ResolverConfig, stop: asyncio.Event, clock: Clock) -> None
         await stack.enter_async_context(_served(config, node, resolver, zone))
         async with asyncio.TaskGroup() as duties:
             duties.create_task(every(config.poll_s, follow_chain, stop, clock))
+            duties.create_task(every(2 * node.network.rules.heartbeat_s, find_masters, stop, clock))
             duties.create_task(every(node.network.rules.heartbeat_s / 4, sweep, stop, clock))
         log.info("stopped as asked; the pool is on disk")
 
 
 async def read_surroundings(chain: ChainClient) -> Surroundings:
-    """Masters and registered providers at the newest final block; no reputations yet."""
+    """Masters, registered providers and deposits at the newest final block; no reputations and no places of masters yet."""
     view = await chain.view()
     masters = tuple(Master(listing.account, listing.endpoint) for listing in view.masters())
-    return Surroundings(Terms(chain.network.timing, chain.network.rules, masters), view.registrations, {})
+    return Surroundings(Terms(chain.network.timing, chain.network.rules, masters), view.registrations, {}, view.deposits)
 
 
 class ReputationReader:
@@ -89,7 +97,15 @@ class ReputationReader:
 async def _served(config: ResolverConfig, node: Node, resolver: Resolver, zone: tuple[bytes, ...]) -> AsyncIterator[None]:
     def state() -> web.Response:
         masters = len(resolver.surroundings.terms.masters)
-        return status(node, pool=resolver.counts(), masters=masters, zone=config.zone, dnsPort=config.dns_port)
+        return status(
+            node,
+            pool=resolver.counts(),
+            requests=resolver.pending.counts(),
+            masters=masters,
+            placedMasters=len(resolver.surroundings.places),
+            zone=config.zone,
+            dnsPort=config.dns_port,
+        )
 
     runner = await serve(build(resolver, node.domain, node.clock, state), config.bind_host, config.port)
     try:

@@ -18,7 +18,7 @@ from resolver.latency import HeldReport, is_confirmed, master_views, missing_cod
 from resolver.terms import Terms
 from resolver.tickets import EpochUptime, count_heartbeat, open_uptime
 from wire.addresses import group_prefix, parse_ip
-from wire.announcements import check_place, check_time
+from wire.announcements import check_figures, check_location, check_place, check_time
 from wire.answers import MasterView
 from wire.messages import Announcement, Heartbeat, LatencyReport, Leaving
 from wire.refusals import Refused
@@ -26,8 +26,6 @@ from wire.slots import count
 
 PENDING, CONNECTED, EXPIRED, LEFT = "pending_verification", "connected", "expired", "left"
 
-MAX_BANDWIDTH = 10**12
-MAX_PRICE = 10**24
 LEAVING_REASONS = ("shutdown", "cap", "hours")
 
 
@@ -91,8 +89,8 @@ def announce(entry: Entry | None, message: Announcement, terms: Terms, now: floa
     check_time(message.time, terms.rules, now)
     _check_sequence(entry, message.sequence)
     check_place(message.host, message.port, terms.rules)
-    _check_figures(message)
-    _check_location(message)
+    check_figures(message.bandwidth, message.price)
+    check_location(message.region, message.latitude, message.longitude)
     moved = entry is not None and entry.presence.host != message.host
     since = int(now) if moved else entry.presence.address_since if entry else 0
     presence = Presence(
@@ -125,7 +123,7 @@ def heartbeat(entry: Entry | None, message: Heartbeat, terms: Terms, now: float)
     _check_sequence(entry, message.sequence)
     settled = _present(entry, message.presence_id, terms, now)
     check_place(message.host, message.port, terms.rules)
-    _check_figures(message)
+    check_figures(message.bandwidth, message.price)
     old = settled.presence
     moved = old.host != message.host
     presence = replace(
@@ -229,27 +227,3 @@ def _ms(now: float) -> int:
 def _check_sequence(entry: Entry | None, sequence: int) -> None:
     if entry is not None and sequence <= entry.sequence:
         raise Refused("reused_sequence", "", {"sequence": str(sequence), "highest": str(entry.sequence)})
-
-
-def _check_figures(message: Announcement | Heartbeat) -> None:
-    bounds = {
-        "bandwidth": 0 < message.bandwidth <= MAX_BANDWIDTH,
-        "price": message.price <= MAX_PRICE,
-    }
-    for field, holds in bounds.items():
-        if not holds:
-            raise Refused("absurd_value", "", {"field": field, "value": str(getattr(message, field))})
-
-
-def _check_location(message: Announcement) -> None:
-    region = message.region
-    if region and not is_region(region):
-        raise Refused("absurd_value", "a region is two capitals, or empty", {"field": "region"})
-    inside = abs(message.latitude) <= 90 and abs(message.longitude) <= 180
-    if not inside or (not region and (message.latitude or message.longitude)):
-        raise Refused("absurd_value", "degrees are out of range, or given without a region", {"field": "latitude, longitude"})
-
-
-def is_region(text: str) -> bool:
-    """Whether the text has the form of an ISO 3166-1 alpha-2 code."""
-    return len(text) == 2 and text.isascii() and text.isalpha() and text.isupper()

@@ -8,13 +8,17 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from chain.keys import NodeKey
 from chain.typed import Domain, Signed, digest_of, sign, verify
 from chain.types import Address
+from chain.view import Deposit
+from resolver.estimates import estimate
 from resolver.latency import check_batch, is_confirmed, next_try
-from resolver.matching import Candidate, check_request, rank, typical_rtt_us
+from resolver.location import location_code, refutations
+from resolver.matching import Candidate, rank
+from resolver.pending import PendingPool, check_deposit
 from resolver.pool import (
     CONNECTED,
     LEFT,
@@ -32,20 +36,28 @@ from resolver.store import PoolStore
 from resolver.terms import Terms
 from resolver.tickets import EpochUptime, open_uptime, ticket_for
 from runtime.clock import Clock
-from wire.answers import Matches, PoolAnswer, PoolView, ProviderView, ReportBatch
-from wire.messages import Announcement, Heartbeat, Leaving, SessionRequest, UptimeTicket
+from wire.answers import Matches, MatchQuery, PoolAnswer, PoolView, ProviderView, ReportBatch
+from wire.geography import Spot
+from wire.messages import Announcement, Heartbeat, Leaving, UptimeTicket
 from wire.refusals import Refused
+from wire.sessions import check_request
 
 log = logging.getLogger(__name__)
+
+MOST_HINTS = 256
+"""Round trips, and providers left out, in one query."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the resolver knows from the chain. registered: providers; reputations: ppm, without an entry the prior holds."""
+    """What the resolver knows from elsewhere. registered: providers; reputations: ppm, without an entry the prior holds; deposits: of
+    consumers, at the newest final block; places: where masters say they are."""
 
     terms: Terms
     registered: Container[Address]
     reputations: Mapping[Address, int]
+    deposits: Mapping[Address, Deposit] = field(default_factory=dict)
+    places: Mapping[Address, Spot] = field(default_factory=dict)
 
 
 class Resolver:
@@ -60,6 +72,7 @@ class Resolver:
         self._entries: dict[Address, Entry] = store.load()
         self._tickets: dict[tuple[Address, int], tuple[EpochUptime, Signed[UptimeTicket]]] = {}
         self.surroundings = surroundings
+        self.pending = PendingPool()
 
     @property
     def address(self) -> Address:
@@ -101,23 +114,50 @@ class Resolver:
 
     # what anyone may ask
 
-    def match(self, signed: Signed[SessionRequest]) -> Matches:
-        """The best connected providers for a request. Raises `SignatureError` or `Refused`; nothing is stored either way."""
-        request, now = verify(signed, self._domain), self._clock.now()
+    def match(self, query: MatchQuery) -> Matches:
+        """The best connected providers for a request, with endpoints if a deposit covers what it reserves; without any it waits.
+
+        A request that reserves nothing is a look at the market: it shows no endpoint and is kept nowhere. Raises `SignatureError` or
+        `Refused`, then nothing is kept either.
+        """
+        request, now = verify(query.request, self._domain), self._clock.now()
+        terms, digest = self.surroundings.terms, digest_of(request, self._domain)
+        check_request(request, terms.rules, now)
+        for hint, entries in (("vector", len(query.vector)), ("without", len(query.without))):
+            if entries > MOST_HINTS:
+                raise Refused("absurd_value", f"at most {MOST_HINTS} entries are taken", {"field": hint})
+        vector, without = {one.master: one.rtt_us for one in query.vector}, frozenset(query.without)
+        if request.budget_from == request.budget_to:
+            found = rank(request, digest, self._candidates(vector, without, now), terms)
+            return Matches(self.address, int(now), 0, tuple(replace(match, host="", port=0) for match in found))
+        check_deposit(request, self.surroundings.deposits)
+        waiting = self.pending.take(digest, request, terms.rules, now)
+        found = rank(request, digest, self._candidates(vector, without, now), terms, waiting.shown)
+        waiting.shown.update(match.provider for match in found)
+        return Matches(self.address, int(now), waiting.until, found)
+
+    def _candidates(self, vector: Mapping[Address, int], without: Container[Address], now: float) -> Iterator[Candidate]:
         terms, reputations = self.surroundings.terms, self.surroundings.reputations
-        check_request(request, terms, now)
-        candidates = (
-            Candidate(
+        for entry in self.connected():
+            if entry.provider in without:
+                continue
+            presence = entry.presence
+            own = {held.signed.message.master: held.signed.message.rtt_min_us for held in entry.reports}
+            yield Candidate(
                 provider=entry.provider,
-                region=entry.presence.region,
-                bandwidth=entry.presence.bandwidth,
-                price=entry.presence.price,
-                rtt_us=typical_rtt_us(entry.reports, terms),
+                host=presence.host,
+                port=presence.port,
+                region=self.region_of(entry, now),
+                bandwidth=presence.bandwidth,
+                price=presence.price,
+                rtt=estimate(vector, own, terms),
                 reputation=reputations.get(entry.provider, terms.rules.reputation_prior_ppm),
             )
-            for entry in self.connected()
-        )
-        return Matches(self.address, int(now), rank(request, digest_of(request, self._domain), candidates, terms))
+
+    def region_of(self, entry: Entry, now: float) -> str:
+        """The region that an entry claims; empty if it claims none, or if that is refuted."""
+        views = standing(entry, self.surroundings.terms, now).masters
+        return "" if refutations(entry.presence, views, self.surroundings.places) else entry.presence.region
 
     def provider(self, provider: Address) -> ProviderView:
         """Raises `Refused` (`not_found`) for a provider the pool does not know."""
@@ -157,6 +197,7 @@ class Resolver:
     def sweep(self) -> None:
         """Writes down what time has changed, and forgets whom nothing is lost by forgetting."""
         terms, now = self.surroundings.terms, self._clock.now()
+        self.pending.sweep(terms.rules, now)
         for entry in tuple(self._entries.values()):
             if may_be_forgotten(entry, terms, now):
                 self._forget(entry.provider)
@@ -216,14 +257,17 @@ class Resolver:
 
     def _view(self, entry: Entry, now: float) -> ProviderView:
         presence, found = entry.presence, standing(entry, self.surroundings.terms, now)
+        refuted = refutations(presence, found.masters, self.surroundings.places)
         return ProviderView(
             provider=entry.provider,
             state=found.state,
             code=found.code,
             since=found.since,
-            region=presence.region,
-            latitude=presence.latitude,
-            longitude=presence.longitude,
+            region="" if refuted else presence.region,
+            latitude=0 if refuted else presence.latitude,
+            longitude=0 if refuted else presence.longitude,
+            location=location_code(presence, refuted),
+            refutations=refuted,
             bandwidth=presence.bandwidth,
             price=presence.price,
             group_prefix=entry.prefix,

@@ -71,7 +71,7 @@ def absolute(path: Path | None) -> Path | None:
     return path.expanduser().absolute() if path else None
 
 
-def unlock(settings: AccountConfig) -> NodeKey:
+def unlock(settings: AccountConfig | NodeConfig) -> NodeKey:
     """The keystore's key; the pass phrase is asked for if neither a file nor the environment has it."""
     from chain.keys import load as load_key
     from runtime.passphrase import read_passphrase

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chain.typed import Signed
-from chain.types import I16, U32, U64, U128, Address
-from wire.messages import LatencyReport, UptimeTicket
+from chain.types import I16, U16, U32, U64, U128, Address
+from wire.messages import LatencyReport, SessionRequest, UptimeTicket
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,21 @@ class ReportBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Refutation:
+    """Why a place cannot be where a provider is: a master's minimum RTT to it is below what light in vacuum takes."""
+
+    master: Address
+    rtt_min_us: U32
+    least_us: U32
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderView:
-    """A provider as the resolver shows it to anyone: no host, no port, no precise location."""
+    """A provider as the resolver shows it to anyone: no host, no port, no precise location.
+
+    location: `ok` (not refuted, which is no proof), `none` (not claimed) or `location_refuted`; then region is empty, the degrees are 0,
+    and refutations say why, at least two.
+    """
 
     provider: Address
     state: str
@@ -56,6 +69,8 @@ class ProviderView:
     region: str
     latitude: I16
     longitude: I16
+    location: str
+    refutations: tuple[Refutation, ...]
     bandwidth: U64
     price: U128
     group_prefix: str
@@ -73,14 +88,39 @@ class PoolView:
 
 
 @dataclass(frozen=True, slots=True)
+class MasterRtt:
+    """A consumer's own minimum RTT to a master, microseconds. Its word alone, and only its own list depends on it."""
+
+    master: Address
+    rtt_us: U32
+
+
+@dataclass(frozen=True, slots=True)
+class MatchQuery:
+    """A request and what helps to answer it, neither signed: the consumer's distances, and providers that it wants left out, as they have
+    just failed it."""
+
+    request: Signed[SessionRequest]
+    vector: tuple[MasterRtt, ...]
+    without: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
-    """A ranked candidate and the parts of its score, each in parts per million; `score_ppm` is their weighted sum."""
+    """A ranked candidate and the parts of its score, each in parts per million; `score_ppm` is their weighted sum.
+
+    host, port: where it is dialled; empty and 0 for a request that reserves nothing. rtt_low_us, rtt_high_us: the round trip to it is
+    estimated to lie between; the ranking takes the higher one.
+    """
 
     provider: Address
+    host: str
+    port: U16
     region: str
     bandwidth: U64
     price: U128
-    rtt_min_us: U32
+    rtt_low_us: U32
+    rtt_high_us: U32
     score_ppm: U32
     latency_ppm: U32
     bandwidth_ppm: U32
@@ -90,8 +130,10 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """The best candidates first, at most 5."""
+    """The best candidates first, at most 5. Without any the request waits until `waits_until` (UTC second); the same one may be asked again
+    meanwhile. `waits_until` is 0 for a request that reserves nothing: it is answered and forgotten."""
 
     resolver: Address
     time: U64
+    waits_until: U64
     matches: tuple[Match, ...]

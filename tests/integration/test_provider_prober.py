@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from chain.types import Address
-from provider.prober import Unreachable, be_timed, split_endpoint
 from runtime.clock import SystemClock
+from wire.timing import Unreachable, be_timed, split_endpoint, time_master
 from wire.udp import Cookie, Echo, Hello, pack, parse
 
 PROVIDER, OTHER = Address("0x" + "aa" * 20), Address("0x" + "bb" * 20)
@@ -116,3 +116,30 @@ def test_an_endpoint_that_cannot_be_reached_from_here_is_unreachable(endpoint: s
     """A master sets its endpoint on chain to any text: IPv6 for a provider on IPv4, or no host at all."""
     with pytest.raises(Unreachable, match="on chain"):
         asyncio.run(be_timed(endpoint, PROVIDER, 1, LOCAL, SystemClock(), os.urandom))
+
+
+def test_a_consumer_takes_the_time_and_echoes_nothing() -> None:
+    """Under a name of nobody's, another one each time; the least of its rounds counts."""
+
+    async def scene() -> tuple[int | None, int | None, ScriptedMaster]:
+        loop = asyncio.get_running_loop()
+        transport, master = await loop.create_datagram_endpoint(
+            lambda: ScriptedMaster(lambda hello, _: [pack(cookie(hello))]), local_addr=(HOST, 0)
+        )
+        try:
+            endpoint = f"{HOST}:{transport.get_extra_info('sockname')[1]}"
+            first = await time_master(endpoint, 3, LOCAL, SystemClock(), os.urandom)
+            return first, await time_master(endpoint, 3, LOCAL, SystemClock(), os.urandom), master
+        finally:
+            transport.close()
+
+    first, second, master = asyncio.run(scene())
+    assert first is not None
+    assert second is not None
+    assert 0 < first < 500_000
+    assert master.echoes == []
+    assert len({hello.provider for hello in master.hellos}) == 2
+
+
+def test_a_master_that_says_nothing_has_no_distance() -> None:
+    assert asyncio.run(time_master(f"{HOST}:9", 1, LOCAL, SystemClock(), os.urandom)) is None

@@ -41,11 +41,12 @@ from tests.unit.resolver.pool_world import (
     heartbeat_of,
     leaving_of,
     open_resolver,
+    query_of,
     report_of,
     request_of,
     signed_reports,
 )
-from wire.answers import Matches, PoolAnswer, PoolView, ProviderView, ReportBatch
+from wire.answers import Matches, MatchQuery, PoolAnswer, PoolView, ProviderView, ReportBatch
 from wire.http import MAX_BODY, NETWORK_HEADER, answer, serve
 from wire.refusals import TABLE
 
@@ -81,7 +82,7 @@ class Served:
         return found
 
     async def matches(self) -> Matches:
-        status, body = await self.post("/v1/matches", sign(request_of(self.clock.now()), DOMAIN, CONSUMER))
+        status, body = await self.post("/v1/matches", query_of(self.clock.now()))
         assert status == 200, body
         found: Matches = decode(Matches, body)
         return found
@@ -265,8 +266,8 @@ FORGERIES: list[tuple[str, Any, str]] = [
     ("/v1/reports", lambda: ReportBatch((*signed_reports(), *signed_reports(key=OTHER))), "wrong_subject"),
     ("/v1/reports", lambda: ReportBatch(signed_reports(key=OTHER)), "unknown_presence"),
     ("/v1/reports", lambda: ReportBatch(()), "absurd_value"),
-    ("/v1/matches", lambda: sign(request_of(), DOMAIN, STRANGER), "wrong_signer"),
-    ("/v1/matches", lambda: sign(request_of(START - 60), DOMAIN, CONSUMER), "stale_time"),
+    ("/v1/matches", lambda: query_of(key=STRANGER), "wrong_signer"),
+    ("/v1/matches", lambda: query_of(START - 60), "stale_time"),
 ]
 
 
@@ -335,7 +336,7 @@ GENUINE: dict[str, bytes] = {
     "/v1/heartbeats": encode(sign(heartbeat_of(START, sequence=2**60), DOMAIN, PROVIDER)),
     "/v1/reports": encode(ReportBatch(signed_reports(START + 1))),
     "/v1/leaving": encode(sign(leaving_of(START, sequence=2**60), DOMAIN, PROVIDER)),
-    "/v1/matches": encode(sign(request_of(), DOMAIN, CONSUMER)),
+    "/v1/matches": encode(query_of()),
 }
 
 
@@ -359,7 +360,7 @@ def near_misses(draw: st.DrawFn) -> tuple[str, bytes]:
     if how == "other":
         return path, GENUINE[draw(st.sampled_from([other for other in POSTS if other != path]))]
     parsed = json.loads(genuine)
-    inner = parsed["reports"][0] if "reports" in parsed else parsed
+    inner = parsed["reports"][0] if "reports" in parsed else parsed.get("request", parsed)
     target = draw(st.sampled_from([parsed, inner, inner["message"]]))
     name = draw(st.sampled_from(sorted(target)))
     if how == "missing":
@@ -423,7 +424,8 @@ def signed_oddities(draw: st.DrawFn) -> tuple[str, Any]:
     for member in draw(st.lists(st.sampled_from(odd), max_size=3)):
         base = replace(base, **{member.name: draw(values_of(member.python_type))})
     signed = sign(base, DOMAIN, key)
-    return path, ReportBatch((signed,)) if path == "/v1/reports" else signed
+    wrapped = {"/v1/reports": ReportBatch((signed,)), "/v1/matches": MatchQuery(signed, (), ())}
+    return path, wrapped.get(path, signed)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])

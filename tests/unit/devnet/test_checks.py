@@ -32,7 +32,7 @@ PROOF = "0x" + "ab" * 32
 
 def view(account: Address, state: str = "connected", code: str = "ok", number: int = 1) -> ProviderView:
     masters = (MasterView(MASTER, "127.20.2.1:7200", "ok", 9_000, 5),)
-    return ProviderView(account, state, code, 100, "FR", 48, 2, 10**8, 1, f"127.20.{number}.0/24", 20, masters)
+    return ProviderView(account, state, code, 100, "FR", 48, 2, "ok", (), 10**8, 1, f"127.20.{number}.0/24", 20, masters)
 
 
 def sight(name: str, account: Address, number: int) -> ProviderSight:

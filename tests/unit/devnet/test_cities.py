@@ -7,7 +7,8 @@ from math import pi
 
 import pytest
 
-from devnet.cities import CITIES, EARTH_RADIUS_KM, City, city, distance_km, one_way_ms
+from devnet.cities import CITIES, City, city, one_way_ms
+from wire.geography import EARTH_RADIUS_KM, distance_km
 
 
 @pytest.mark.parametrize(

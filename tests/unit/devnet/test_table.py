@@ -18,7 +18,9 @@ MASTERS = {MASTER: "master-1"}
 
 
 def sight(state: str = "connected", code: str = "ok", rtt: int = 107_340) -> Sight:
-    view = ProviderView(ACCOUNT, state, code, 1, "FR", 48, 2, 1, 1, "127.20.9.0/24", 31, (MasterView(MASTER, "h:1", code, rtt, 9),))
+    view = ProviderView(
+        ACCOUNT, state, code, 1, "FR", 48, 2, "ok", (), 1, 1, "127.20.9.0/24", 31, (MasterView(MASTER, "h:1", code, rtt, 9),)
+    )
     node = NodeSight("provider-1", "provider", "Johannesburg", 77, {"slots": 4, "receipted": 7, "proofs": 8})
     provider = ProviderSight(node, ACCOUNT, view, Money(2 * 10**18, 3 * 10**18, 5_123_456_789_000_000_000, 373_387, 27_500))
     nodes = (

@@ -10,12 +10,14 @@ from chain.epochs import Timing
 from chain.keys import NodeKey
 from chain.rules import Rules
 from chain.typed import Domain, Signed, sign
-from chain.types import Address, Digest, Signature
+from chain.types import Address, Digest, Signature, Wei
+from chain.view import Deposit
 from resolver.pool import Entry, announce, take_reports
 from resolver.service import Resolver, Surroundings
 from resolver.store import PoolStore
 from resolver.terms import Master, Terms
 from runtime.clock import ManualClock
+from wire.answers import MasterRtt, MatchQuery
 from wire.messages import Announcement, Heartbeat, LatencyReport, Leaving, SessionRequest
 from wire.slots import empty, with_slot
 
@@ -117,6 +119,10 @@ def request_of(now: float = START, **changes: Any) -> SessionRequest:
     return SessionRequest(**{**fields, **changes})
 
 
+def query_of(now: float = START, key: NodeKey = CONSUMER, vector: Iterable[MasterRtt] = (), **changes: Any) -> MatchQuery:
+    return MatchQuery(sign(request_of(now, **changes), DOMAIN, key), tuple(vector), ())
+
+
 def unsigned(reports: Iterable[LatencyReport]) -> tuple[Signed[LatencyReport], ...]:
     """For the pure parts, which look at no signature."""
     return tuple(Signed(report, NO_SIGNATURE) for report in reports)
@@ -140,5 +146,6 @@ def open_resolver(
 ) -> tuple[Resolver, PoolStore]:
     """A resolver over the store at `path`; the caller closes the store."""
     store = PoolStore(path / "pool.sqlite", DOMAIN)
-    surroundings = Surroundings(terms, frozenset(key.address for key in registered), {})
+    deposits = {CONSUMER.address: Deposit(Wei(10**18))}
+    surroundings = Surroundings(terms, frozenset(key.address for key in registered), {}, deposits)
     return Resolver(RESOLVER, DOMAIN, store, clock, surroundings, capacity), store

@@ -108,7 +108,7 @@ def test_a_location_is_refused(changes: dict[str, Any]) -> None:
         {"bandwidth": 10**12, "price": 10**24},
         {"price": 0},
         {"region": "", "latitude": 0, "longitude": 0},
-        {"latitude": -90, "longitude": -180},
+        {"region": "AQ", "latitude": -90, "longitude": -180},
         {"host": "2606:4700::1111"},
     ],
 )

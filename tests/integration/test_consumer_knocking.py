@@ -1,0 +1,91 @@
+"""What a resolver that lies, or a provider that is none, can do to a consumer that dials its candidates: cost it a candidate."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from chain.keys import NodeKey
+from chain.rules import Rules
+from chain.typed import Domain, Signed, sign
+from chain.types import Address
+from consumer.connecting import MOST_KNOCKED, Caller, Failure, go_through_best
+from consumer.store import Store
+from runtime.clock import SystemClock
+from wire.answers import Match
+from wire.messages import SessionRequest
+from wire.tls import make_identity, server_context
+
+DOMAIN = Domain(31337, Address("0x" + "5e" * 20))
+CONSUMER, OTHER = NodeKey(b"\x01" * 32), NodeKey(b"\x02" * 32)
+HOST = "127.92.1.1"
+LENIENT = Rules(allow_private_addresses=True)
+
+
+def match(host: str, port: int, number: int = 1) -> Match:
+    return Match(Address(f"0x{number:040x}"), host, port, "DE", 10**8, 1, 0, 1, 0, 0, 0, 0, 0)
+
+
+def request() -> Signed[SessionRequest]:
+    now = int(time.time())
+    return sign(SessionRequest(CONSUMER.address, "", 0, 10**6, 10, 0, 10**18, 1, now + 60), DOMAIN, CONSUMER)
+
+
+def failures(folder: Path, *candidates: Match, rules: Rules = LENIENT) -> tuple[Failure, ...]:
+    async def knock() -> tuple[Failure, ...]:
+        store = Store(folder / "consumer.sqlite", CONSUMER.address, DOMAIN)
+        try:
+            gone, failed = await go_through_best(request(), candidates, Caller(CONSUMER, DOMAIN, rules, SystemClock(), store, None))
+            assert gone is None
+            assert store.reserved_until() == 0, "nothing is promised to nobody"
+            return failed
+        finally:
+            store.close()
+
+    return asyncio.run(knock())
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "code"),
+    [
+        ("10.1.2.3", 22, "private_address"),
+        ("127.0.0.1", 8545, "private_address"),
+        ("::1", 22, "private_address"),
+        ("somewhere.example", 443, "absurd_value"),
+        ("", 443, "absurd_value"),
+        ("8.8.8.8", 0, "absurd_value"),
+    ],
+)
+def test_nobody_is_sent_into_the_own_network_or_to_a_name(tmp_path: Path, host: str, port: int, code: str) -> None:
+    (failed,) = failures(tmp_path, match(host, port), rules=Rules())
+    assert failed.code == code
+
+
+def test_a_port_that_is_closed(tmp_path: Path) -> None:
+    (failed,) = failures(tmp_path, match(HOST, 9))
+    assert failed.code == "provider_failed"
+    assert HOST not in failed.said
+
+
+def test_another_node_at_the_port_and_a_list_without_end(tmp_path: Path) -> None:
+    async def scene() -> tuple[tuple[Failure, ...], int]:
+        came = 0
+
+        def took(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal came
+            came += 1
+            writer.close()
+
+        context = server_context(make_identity(OTHER, DOMAIN, int(time.time()) + 100))
+        async with await asyncio.start_server(took, HOST, 0, ssl=context) as server:
+            port = server.sockets[0].getsockname()[1]
+            candidates = [match(HOST, port, number) for number in range(1, 12)]
+            return await asyncio.to_thread(failures, tmp_path, *candidates), came
+
+    failed, came = asyncio.run(scene())
+    assert [one.code for one in failed] == ["provider_failed"] * MOST_KNOCKED
+    assert came == MOST_KNOCKED
+    assert all(OTHER.address in one.said for one in failed)
