@@ -1,7 +1,7 @@
-"""The announced port: proves the node key to whoever dials back, and closes. Tunnels come later.
+"""The announced port: proves the node key to whoever dials back, and hands on whoever shows a certificate of its own.
 
 The TLS handshake costs a signature, so handshakes under way are bounded, in all and for each prefix, and timed out; whoever comes beyond
-is cut off at once. Nothing is read or kept of what a stranger sends.
+is cut off at once. Nothing is read or kept of what a stranger without a certificate sends.
 """
 
 from __future__ import annotations
@@ -11,18 +11,21 @@ import contextlib
 import logging
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from chain.keys import NodeKey
 from chain.typed import Domain
 from runtime.clock import Clock
 from wire.addresses import group_prefix, parse_ip
+from wire.secure import Channel, ChannelError, wrap
 from wire.tls import make_identity, server_context
 
 log = logging.getLogger(__name__)
 
 MOST_HANDSHAKES = 64
 MOST_OF_ONE_PREFIX = 8
+MOST_CONNECTIONS = 8192
+"""With a certificate, that are being attended to."""
 HANDSHAKE_S = 5.0
 IDENTITY_S = 30 * 86_400
 RENEW_S = 15 * 86_400
@@ -35,6 +38,8 @@ class Listener:
         self._sock, self._key, self._domain, self._clock, self._handshake_s = sock, key, domain, clock, handshake_s
         self._renew()
         self._under_way: Counter[str] = Counter()
+        self.attend: Callable[[Channel], Awaitable[None]] | None = None
+        """Whom connections with a certificate are handed to; it closes them. Nobody at first: they are closed."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -75,16 +80,24 @@ class Listener:
     async def _handshake(self, connection: socket.socket, prefix: str) -> None:
         if self._clock.now() >= self._renew_at:
             self._renew()
+        channel: Channel | None = None
         try:
-            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
-                asyncio.Protocol, connection, ssl=self._context, ssl_handshake_timeout=self._handshake_s, ssl_shutdown_timeout=1.0
-            )
-            transport.close()
-        except OSError as error:  # ssl.SSLError and ConnectionError are such
+            try:
+                channel = wrap(connection, self._context, server_side=True)
+                async with asyncio.timeout(self._handshake_s):
+                    await channel.handshake()
+            finally:
+                self._under_way[prefix] -= 1
+                self._under_way += Counter()  # forgets prefixes without a handshake
+            if self.attend is not None and channel.certificate is not None and len(self._tasks) <= MOST_CONNECTIONS:
+                await self.attend(channel)
+        except (OSError, ChannelError, TimeoutError) as error:
             log.debug("a handshake ended with %s", type(error).__name__)
         finally:
-            self._under_way[prefix] -= 1
-            self._under_way += Counter()  # forgets prefixes without a handshake
+            if channel is None:
+                connection.close()
+            else:
+                channel.close(politely=True)
 
     def _renew(self) -> None:
         now = self._clock.now()

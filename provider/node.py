@@ -9,7 +9,10 @@ import os
 from collections.abc import Callable
 
 from chain.errors import Recoverable
+from provider.attendance import Attendance
+from provider.caps import Caps
 from provider.config import ProviderConfig
+from provider.covering import Covering
 from provider.duties import Duty, Errands
 from provider.equipment import Equipment, ignore
 from provider.listener import listening
@@ -17,8 +20,11 @@ from provider.measuring import Measuring
 from provider.peers import Roster
 from provider.presence import Presence
 from provider.proving import Proving
+from provider.serving import Serving
 from provider.status import status_server
 from provider.store import Store
+from provider.streams import Streams
+from provider.surroundings import Surroundings
 from runtime.clock import Clock
 from wire.node import Node, open_node
 
@@ -42,30 +48,41 @@ async def provide(
     reached: Callable[[str], None] = ignore,
 ) -> None:
     """The same with a node that is open. entropy: gives random bytes; reached: see `Equipment`."""
-    store = Store(config.data_dir / "provider.sqlite", node.address, node.domain)
-    try:
-        async with listening(config.bind_host, config.port, node.key, node.domain, node.clock) as listener:
-            roster = Roster(node.chain, node.clock, config.poll_s, config.resolver)
-            equipment = Equipment(node, store, roster, config.offering(listener.port), config.bind_host, entropy, reached)
-            await _session(equipment, config, stop)
-    finally:
-        store.close()
+    terms, policy, limits, allowance = config.terms(), config.policy(), config.stream_limits(), config.allowance()
+    async with contextlib.AsyncExitStack() as opened:
+        store = Store(config.data_dir / "provider.sqlite", node.address, node.domain)
+        opened.callback(store.close)
+        caps = Caps(config.data_dir / "carried.sqlite", allowance, node.domain)
+        opened.callback(caps.close)
+        roster = Roster(node.chain, node.clock, config.poll_s, config.resolver)
+        streams = Streams(policy, limits, Surroundings(config, roster).places, config.bind_host)
+        opened.callback(streams.close)
+        coverage = Covering(roster, node.client, node.clock, node.domain, node.network.timing.epoch_at)
+        sessions = store.sessions(node.network.timing)
+        serving = Serving(node.key, node.network, node.clock, entropy, terms, sessions, caps, coverage, streams)
+        serving.close_left_open()
+        listener = await opened.enter_async_context(listening(config.bind_host, config.port, node.key, node.domain, node.clock))
+        listener.attend = serving.serve
+        equipment = Equipment(node, store, roster, config.offering(listener.port), config.bind_host, entropy, reached)
+        await _session(equipment, config, serving, caps, stop)
 
 
-async def _session(equipment: Equipment, config: ProviderConfig, stop: asyncio.Event) -> None:
+async def _session(equipment: Equipment, config: ProviderConfig, serving: Serving, caps: Caps, stop: asyncio.Event) -> None:
     clock, pause_s = equipment.node.clock, equipment.node.network.rules.heartbeat_s / 3
     checks, deliveries = Errands(), Errands()
     presence = Presence(equipment)
     measuring = Measuring(equipment, presence, checks)
-    pool, measurements = Duty(presence.step, clock, pause_s), Duty(measuring.step, clock, pause_s)
+    attendance = Attendance(presence, serving, caps, clock, pause_s)
+    pool, measurements = Duty(attendance.step, clock, pause_s), Duty(measuring.step, clock, pause_s)
     proofs = Duty(Proving(equipment, deliveries).step, clock, pause_s)
     presence.woken, checks.woken, deliveries.woken = (measurements.wake, proofs.wake), measurements.wake, proofs.wake
-    async with status_server(equipment, presence, measuring, config):
+    async with status_server(equipment, presence, measuring, config, serving.figures):
         presence.begin()
         async with asyncio.TaskGroup() as duties:
             checks.group = deliveries.group = duties
             tasks = [duties.create_task(duty.run()) for duty in (pool, measurements, proofs)]
             await stop.wait()
+            await attendance.leave()
             for task in tasks:
                 task.cancel()
             checks.cancel()

@@ -88,8 +88,9 @@ class Presence:
         async with self._lock:
             await self._hand_over()
 
-    async def leave(self, reason: str) -> None:
-        """Says goodbye and waits a moment for the answer; a resolver that is silent will see the presence expire."""
+    async def leave(self, reason: str, next_try: int = 0) -> None:
+        """Says goodbye and waits a moment for the answer; a resolver that is silent will see the presence expire. The next `step` announces
+        a new presence. next_try: the UTC second of that step, 0 if none is planned."""
         if self._resolver is None or self._id is None:
             return
         async with self._lock:
@@ -101,7 +102,8 @@ class Presence:
                     await ask_pool(self._node.client, self._resolver, "/v1/leaving", self._signed(message))
             except (PeerError, TimeoutError) as error:
                 log.warning("the resolver did not take the goodbye and will see this presence expire: %s", error)
-            self._resolver = None
+            self._resolver, self._id, self._due = None, None, 0.0
+            self._stand("left", reason, self._node.address, int(now), next_try)
 
     def announcement(self) -> Signed[Announcement] | None:
         """A fresh announcement of this presence, as masters are shown before they dial back; None before the first attempt."""

@@ -1,4 +1,4 @@
-"""TLS between nodes: a throw-away TLS key in a self-signed certificate, bound to the node's key by a signature inside it.
+"""TLS between nodes: a throw-away TLS key in a certificate, bound to the node's key by a signature inside it.
 
     TlsError
     └── BindingError       the peer proves no node key; `code` says why
@@ -6,6 +6,10 @@
 
 No authority is asked and no host name is compared: the contexts here accept any certificate, so *whoever uses them must call
 `peer_address`* with the peer's certificate and compare the account. TLS 1.3 itself proves that the peer holds the certificate's key.
+
+A server of the standard library hands out a client's certificate only if an authority it trusts has issued it. So every certificate is
+issued by the *introduction authority*, whose private key anyone can derive from a constant: it vouches for nothing, and that is its use.
+A client may show no certificate at all, as a master that dials back does.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import tempfile
 import warnings
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -39,7 +44,13 @@ if TYPE_CHECKING:
 BINDING_OID = x509.ObjectIdentifier("2.25.45389849541477719915706902216144941699")
 """The certificate extension (not critical) whose value is the canonical JSON of `Signed[NodeCertificate]`."""
 
+AUTHORITY_PHRASE = b"DPN introduction authority: it vouches for nothing"
+"""What the authority's P-256 key is derived from: sha-256 of this, modulo the curve's order less 1, plus 1."""
+
 MAX_CERTIFICATE = 8192
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+_NO_CHECK_TIME = 0x200000
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME: whether a binding still holds is `peer_address`'s to judge, by the caller's clock."""
 _UNREADABLE = (
     ValueError,
     TypeError,
@@ -50,6 +61,8 @@ _UNREADABLE = (
     x509.UnsupportedGeneralNameType,
 )
 _NOT_BEFORE = datetime(2020, 1, 1, tzinfo=UTC)
+_NOT_AFTER = datetime(2120, 1, 1, tzinfo=UTC)
+_AUTHORITY_NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "DPN introduction authority")])
 
 
 class TlsError(Exception):
@@ -87,25 +100,29 @@ def make_identity(key: NodeKey, domain: Domain, not_after: int) -> Identity:
     """A fresh P-256 TLS key, bound to the node key of `key` on this network until the UTC second `not_after`."""
     tls_key = ec.generate_private_key(ec.SECP256R1())
     certificate = NodeCertificate(key.address, _key_digest(tls_key.public_key()), not_after)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, key.address)])
     built = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, key.address)]))
+        .issuer_name(_AUTHORITY_NAME)
         .public_key(tls_key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(_NOT_BEFORE)
         .not_valid_after(datetime.fromtimestamp(not_after, UTC))
         .add_extension(x509.UnrecognizedExtension(BINDING_OID, encode(sign(certificate, domain, key))), critical=False)
-        .sign(tls_key, hashes.SHA256())
+        .sign(_authority_key(), hashes.SHA256())
     )
     return Identity(key.address, built.public_bytes(Encoding.PEM), not_after, tls_key)
 
 
 def server_context(identity: Identity) -> ssl.SSLContext:
-    """For listening: TLS 1.3 only. Clients are not asked for a certificate."""
+    """For listening: TLS 1.3 only. A client may show its certificate; judge it with `peer_address`. One that the introduction authority
+    has not issued ends the handshake. No session is resumed, since a resumed one shows no certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.num_tickets = 0
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.verify_flags |= _NO_CHECK_TIME
+    context.load_verify_locations(cadata=_authority_certificate())
     _load(context, identity)
     return context
 
@@ -161,6 +178,29 @@ def _open(certificate_der: bytes) -> tuple[Digest, bytes]:
     if not isinstance(extension, x509.UnrecognizedExtension):
         raise BindingError("malformed_binding", "the extension has another form")
     return public_key_digest, extension.value
+
+
+def _authority_key() -> ec.EllipticCurvePrivateKey:
+    scalar = int.from_bytes(hashlib.sha256(AUTHORITY_PHRASE).digest()) % (_P256_ORDER - 1) + 1
+    return ec.derive_private_key(scalar, ec.SECP256R1())
+
+
+@cache
+def _authority_certificate() -> bytes:
+    """The authority's own certificate, DER; each process may make its own, since only name and key matter."""
+    key = _authority_key()
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(_AUTHORITY_NAME)
+        .issuer_name(_AUTHORITY_NAME)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(_NOT_BEFORE)
+        .not_valid_after(_NOT_AFTER)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return built.public_bytes(Encoding.DER)
 
 
 def _key_digest(key: CertificatePublicKeyTypes) -> Digest:

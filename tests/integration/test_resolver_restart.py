@@ -145,7 +145,9 @@ def test_everything_is_equal_after_reopening(tmp_path: Path) -> None:
     async def go() -> None:
         clock = ManualClock(START)
         resolver, store = open_resolver(tmp_path, clock)
-        resolver.announce(sign(announcement(bandwidth=10**12, price=10**24, sequence=2**64 - 3, latitude=-90), DOMAIN, PROVIDER))
+        resolver.announce(
+            sign(announcement(bandwidth=10**12, price=10**24, sequence=2**64 - 3, region="AQ", latitude=-90), DOMAIN, PROVIDER)
+        )
         resolver.announce(sign(announcement(key=OTHER, host="2606:4700::1111", region="", latitude=0, longitude=0), DOMAIN, OTHER))
         resolver.announce(sign(announcement(key=STRANGER), DOMAIN, STRANGER))
         resolver.take_reports(ReportBatch(signed_reports()))

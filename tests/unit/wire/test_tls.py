@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import ssl
 import tempfile
@@ -12,7 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,3 +121,52 @@ def test_no_private_key_is_left_on_the_disk_or_shown(tmp_path: Path, monkeypatch
     assert list(tmp_path.iterdir()) == []
     assert "PRIVATE" not in repr(IDENTITY)
     assert "PrivateKey" not in repr(IDENTITY)
+
+
+def shaken(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+    """Both ends after a handshake in memory; raises what it ends in."""
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = server.wrap_bio(up, down, server_side=True), client.wrap_bio(down, up)
+    for _ in range(4):
+        for end in reversed(ends):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+    return ends
+
+
+def test_both_ends_see_each_other_s_node() -> None:
+    other = make_identity(NodeKey(b"\x02" * 32), DOMAIN, UNTIL)
+    server, client = shaken(server_context(IDENTITY), client_context(other))
+    assert peer_address(server.getpeercert(binary_form=True), DOMAIN, 1_700_000_000) == other.node
+    assert peer_address(client.getpeercert(binary_form=True), DOMAIN, 1_700_000_000) == IDENTITY.node
+
+
+def test_a_client_may_show_nothing() -> None:
+    server, client = shaken(server_context(IDENTITY), client_context())
+    assert server.getpeercert(binary_form=True) is None
+    assert peer_address(client.getpeercert(binary_form=True), DOMAIN, 1_700_000_000) == IDENTITY.node
+
+
+def test_a_client_s_certificate_of_another_maker_ends_the_handshake(tmp_path: Path) -> None:
+    tls_key = ec.generate_private_key(ec.SECP256R1())
+    pem = ssl.DER_cert_to_PEM_cert(certificate_with(None, tls_key)).encode()
+    file = tmp_path / "own.pem"
+    file.write_bytes(pem + tls_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = client_context()
+    context.load_cert_chain(file)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shaken(server_context(IDENTITY), context)
+
+
+def test_an_old_certificate_is_for_the_binding_to_judge() -> None:
+    """The library hands it over whatever its own clock says: the caller's decides."""
+    old = make_identity(KEY, DOMAIN, 1_600_000_000)
+    server, _ = shaken(server_context(IDENTITY), client_context(old))
+    assert code_of(server.getpeercert(binary_form=True)) == "binding_expired"
+
+
+def test_the_authority_vouches_for_nothing() -> None:
+    """Anyone can have any name in a certificate of its; only the binding names a node."""
+    forged = make_identity(NodeKey(b"\x03" * 32), Domain(1, DOMAIN.settlement), UNTIL)
+    server, _ = shaken(server_context(IDENTITY), client_context(forged))
+    assert code_of(server.getpeercert(binary_form=True)) == "wrong_signer"

@@ -1,0 +1,262 @@
+"""Copies between a program's plain socket and a stream's TLS socket, both ways, until both have ended: the hot path of the data plane.
+
+Driven by callbacks of the event loop, with one buffer for the whole process: a stream that is idle holds no memory but its sockets', and
+one whose other side is full holds what it could not hand on, at most `CHUNK`. A chunk is read, framed and sent at once: 16 KiB are one
+TLS record and one call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+from collections.abc import Callable
+from typing import Protocol
+
+from wire.tunnel import DATA, END, HEADER, RESET, header, parse_header
+
+CHUNK = 256 * 1024 - HEADER
+"""The most payload that is read at once."""
+_BUFFER = memoryview(bytearray(HEADER + CHUNK))
+_PAYLOAD = _BUFFER[HEADER:]
+_END_FRAME = memoryview(header(END, 0))
+_RESET_FRAME = header(RESET, 0)
+_AT_ONCE = struct.pack("ii", 1, 0)
+_WAIT = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+ENDED, CUT_OFF, BROKEN, WAS_RESET, MISUSED, STOPPED = "", "cut_off", "broken", "reset", "misused", "stopped"
+
+
+class Meter(Protocol):
+    """Counts payload, and says how much more may be read."""
+
+    def allow(self, most: int) -> int:
+        """How many bytes may be read now, at most `most`; 0 for none at present."""
+
+    def sent(self, size: int) -> None:
+        """So many bytes were read from the program's side."""
+
+    def received(self, size: int) -> None:
+        """So many bytes were read from the tunnel."""
+
+    def park(self, resume: Callable[[], None]) -> None:
+        """Calls `resume` once more may be read."""
+
+    def unpark(self, resume: Callable[[], None]) -> None:
+        """Forgets it."""
+
+
+class Splice:
+    """One stream. `done` becomes `ENDED` once both sides have ended and all was handed on: the TLS socket can then carry another stream.
+
+    It becomes something else if the stream failed: `CUT_OFF` (the tunnel stopped without an end), `BROKEN` (the plain side failed, or the
+    tunnel could not be written), `WAS_RESET` (the other end says that its side failed), `MISUSED` (a frame that is none), `STOPPED`. The
+    sockets are the caller's to close; after a failure the plain one is set to end in a reset, so that no program takes a part for all.
+    """
+
+    __slots__ = (
+        "_ended_in", "_ended_out", "_head", "_in_rest", "_left", "_loop", "_meter", "_out_rest", "_parked", "_plain",
+        "_plain_fd", "_seen_eof", "_tls", "_tls_fd", "done",
+    )  # fmt: skip
+
+    def __init__(self, plain: socket.socket, tls: ssl.SSLSocket, meter: Meter) -> None:
+        self._plain, self._tls, self._meter = plain, tls, meter
+        # By number: the event loop makes a text of a socket, with two system calls, each time that one is not registered yet.
+        self._plain_fd, self._tls_fd = plain.fileno(), tls.fileno()
+        self._loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[str] = self._loop.create_future()
+        self._head = bytearray()
+        self._left = 0  # payload bytes of the frame that is being read
+        self._in_rest, self._out_rest = b"", b""  # what the plain side, the tunnel did not take
+        self._seen_eof = self._ended_out = self._ended_in = self._parked = False
+
+    def start(self) -> None:
+        """Begins to copy."""
+        self._loop.add_reader(self._plain_fd, self._read_plain)
+        self._loop.add_reader(self._tls_fd, self._read_tls)
+        self._read_tls()  # what came with the handshake or the answer lies in the TLS socket, and wakes nobody
+
+    def stop(self) -> None:
+        """Ends it where it is, unless it is done."""
+        self._finish(STOPPED)
+
+    # From the program into the tunnel
+
+    def _read_plain(self) -> None:
+        size = self._meter.allow(CHUNK)
+        if size <= 0:
+            self._loop.remove_reader(self._plain_fd)
+            self._park()
+            return
+        try:
+            size = self._plain.recv_into(_PAYLOAD, size)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._finish(BROKEN)
+            return
+        if size:
+            self._meter.sent(size)
+            _BUFFER[:HEADER] = header(DATA, size)
+            self._write_tls(_BUFFER[: HEADER + size])
+        else:
+            self._loop.remove_reader(self._plain_fd)
+            self._seen_eof = True
+            self._write_tls(_END_FRAME)
+
+    def _write_tls(self, data: memoryview) -> None:
+        at, send = 0, self._tls.send
+        try:
+            while at < len(data):
+                at += send(data[at:])
+        except _WAIT:
+            if not self._out_rest:
+                self._loop.remove_reader(self._plain_fd)
+                self._loop.add_writer(self._tls_fd, self._flush_tls)
+            self._out_rest = bytes(data[at:])
+            return
+        except OSError:
+            self._out_rest = self._out_rest or b"?"  # a frame is unfinished: nothing can follow it
+            self._finish(BROKEN)
+            return
+        if self._out_rest:
+            self._out_rest = b""
+            self._loop.remove_writer(self._tls_fd)
+            if not self._seen_eof:
+                self._loop.add_reader(self._plain_fd, self._read_plain)
+        if self._seen_eof:
+            self._ended_out = True
+            self._finish_if_ended()
+
+    def _flush_tls(self) -> None:
+        self._write_tls(memoryview(self._out_rest))
+
+    # From the tunnel to the program
+
+    def _read_tls(self) -> None:
+        if self._takes_nothing():
+            return
+        filled, failure, again = 0, "", False
+        allow, received, read = self._meter.allow, self._meter.received, self._tls.recv_into
+        try:
+            while not self._ended_in:
+                if self._left == 0:
+                    if filled and not self._tls.pending():
+                        break  # a frame is complete; what comes after it wakes this up again
+                    failure = self._read_header()
+                    if failure:
+                        break
+                    continue
+                size = min(self._left, CHUNK - filled)
+                if size == 0:
+                    again = True  # the rest may lie in the TLS socket already, and would wake nobody
+                    break
+                size = allow(size)
+                if size <= 0:
+                    self._loop.remove_reader(self._tls_fd)
+                    self._park()
+                    break
+                size = read(_PAYLOAD[filled:], size)
+                if size == 0:
+                    failure = CUT_OFF
+                    break
+                received(size)
+                filled += size
+                self._left -= size
+        except _WAIT:
+            pass
+        except OSError:
+            failure = CUT_OFF
+        if self._ended_in:
+            self._loop.remove_reader(self._tls_fd)
+        self._write_plain(_PAYLOAD[:filled])
+        if failure:
+            self._finish(failure)
+        elif again and not self._in_rest:
+            self._loop.call_soon(self._read_tls)
+
+    def _takes_nothing(self) -> bool:
+        return self._ended_in or bool(self._in_rest) or self.done.done()
+
+    def _read_header(self) -> str:
+        """Reads a frame's header; what is wrong with it, or nothing."""
+        more = self._tls.recv(HEADER - len(self._head))
+        if not more:
+            return CUT_OFF
+        self._head += more
+        if len(self._head) < HEADER:
+            return ""
+        kind, self._left = parse_header(self._head)
+        self._head.clear()
+        if kind == END and self._left == 0:
+            self._ended_in = True
+        elif kind != DATA:
+            return WAS_RESET if kind == RESET else MISUSED
+        return ""
+
+    def _write_plain(self, data: memoryview) -> None:
+        at, waited = 0, bool(self._in_rest)
+        try:
+            while at < len(data):
+                at += self._plain.send(data[at:])
+        except BlockingIOError:
+            if not waited:
+                self._loop.remove_reader(self._tls_fd)
+                self._loop.add_writer(self._plain_fd, self._flush_plain)
+            self._in_rest = bytes(data[at:])
+            return
+        except OSError:
+            self._finish(BROKEN)
+            return
+        if waited:
+            self._in_rest = b""
+            self._loop.remove_writer(self._plain_fd)
+            if not self._ended_in:
+                self._loop.add_reader(self._tls_fd, self._read_tls)
+                self._loop.call_soon(self._read_tls)
+        if self._ended_in:
+            with contextlib.suppress(OSError):
+                self._plain.shutdown(socket.SHUT_WR)
+            self._finish_if_ended()
+
+    def _flush_plain(self) -> None:
+        self._write_plain(memoryview(self._in_rest))
+
+    # Waiting and ending
+
+    def _park(self) -> None:
+        if not self._parked:
+            self._parked = True
+            self._meter.park(self._resume)
+
+    def _resume(self) -> None:
+        self._parked = False
+        if self.done.done():
+            return
+        if not self._seen_eof and not self._out_rest:
+            self._loop.add_reader(self._plain_fd, self._read_plain)
+        if not self._ended_in and not self._in_rest:
+            self._loop.add_reader(self._tls_fd, self._read_tls)
+            self._loop.call_soon(self._read_tls)
+
+    def _finish_if_ended(self) -> None:
+        if self._ended_in and self._ended_out and not self._in_rest:
+            self._finish(ENDED)
+
+    def _finish(self, outcome: str) -> None:
+        if self.done.done():
+            return
+        self.done.set_result(outcome)
+        for fd in (self._plain_fd, self._tls_fd):
+            self._loop.remove_reader(fd)
+            self._loop.remove_writer(fd)
+        self._meter.unpark(self._resume)
+        if outcome == ENDED:
+            return
+        with contextlib.suppress(OSError):
+            self._plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        if not self._out_rest:
+            with contextlib.suppress(OSError):
+                self._tls.send(_RESET_FRAME)
