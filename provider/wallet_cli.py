@@ -8,19 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-from provider.terminal import Account, ConfigFile, keystore_from, with_wallet
+from provider.terminal import Account, keystore_from, with_wallet
+from runtime.config import AccountConfig
 from runtime.terminal import (
     AsJson,
+    Config,
     Keystore,
     PassphraseFile,
-    Rpc,
-    Settlement,
     UsageError,
     Yes,
+    account_command,
     account_of,
     address_from,
+    confirm,
     guarded,
-    settings_from,
     show,
     unlock,
     wei_from,
@@ -75,7 +76,7 @@ def import_(
 @app.command()
 def export(
     to: Annotated[Path, typer.Option("--to", help="The keystore file to write, encrypted with the new pass phrase.")],
-    config: ConfigFile = None,
+    config: Config = None,
     keystore: Keystore = None,
     passphrase_file: PassphraseFile = None,
     new_passphrase_file: Annotated[
@@ -96,7 +97,7 @@ def export(
 
 
 @app.command()
-def address(config: ConfigFile = None, keystore: Keystore = None, as_json: AsJson = False) -> None:
+def address(config: Config = None, keystore: Keystore = None, as_json: AsJson = False) -> None:
     """The account of a keystore; nothing is decrypted."""
     from chain.keys import address_in
 
@@ -107,56 +108,33 @@ def address(config: ConfigFile = None, keystore: Keystore = None, as_json: AsJso
         typer.echo(found)
 
 
-@app.command()
-def balance(
-    account: Account = None,
-    config: ConfigFile = None,
-    rpc: Rpc = None,
-    settlement: Settlement = None,
-    keystore: Keystore = None,
-    as_json: AsJson = False,
-) -> None:
+@account_command(app, signs=False)
+def balance(settings: AccountConfig, account: Account = None) -> Mapping[str, Any]:
     """Reward tokens of the account's recipient, and the coins that pay its fees."""
-
-    def work() -> Mapping[str, Any]:
-        settings = settings_from(config, rpc, settlement, keystore, None)
-        found = with_wallet(settings, lambda w: w.balance(account_of(account, settings)))
-        return {"account": found.account, "recipient": found.recipient, "tokens_wei": str(found.tokens), "coins_wei": str(found.coins)}
-
-    show(guarded(work), as_json)
+    found = with_wallet(settings, lambda w: w.balance(account_of(account, settings)))
+    return {"account": found.account, "recipient": found.recipient, "tokens_wei": str(found.tokens), "coins_wei": str(found.coins)}
 
 
-@app.command()
-def rewards(
-    account: Account = None,
-    config: ConfigFile = None,
-    rpc: Rpc = None,
-    settlement: Settlement = None,
-    keystore: Keystore = None,
-    as_json: AsJson = False,
-) -> None:
+@account_command(app, signs=False)
+def rewards(settings: AccountConfig, account: Account = None) -> Mapping[str, Any]:
     """What the account earned, proved against the active root on chain."""
-
-    def work() -> Mapping[str, Any]:
-        settings = settings_from(config, rpc, settlement, keystore, None)
-        found = with_wallet(settings, lambda w: w.rewards(account_of(account, settings)))
-        return {
-            "account": found.leaf.account,
-            "recipient": found.recipient,
-            "epoch": found.epoch,
-            "root": "0x" + found.root.hex(),
-            "earned_wei": str(found.leaf.earned),
-            "claimed_wei": str(found.claimed),
-            "claimable_wei": str(found.claimable),
-            "points": f"{found.leaf.points / 1000:.3f}",
-            "reputation_ppm": found.leaf.reputation,
-        }
-
-    show(guarded(work), as_json)
+    found = with_wallet(settings, lambda w: w.rewards(account_of(account, settings)))
+    return {
+        "account": found.leaf.account,
+        "recipient": found.recipient,
+        "epoch": found.epoch,
+        "root": "0x" + found.root.hex(),
+        "earned_wei": str(found.leaf.earned),
+        "claimed_wei": str(found.claimed),
+        "claimable_wei": str(found.claimable),
+        "points": f"{found.leaf.points / 1000:.3f}",
+        "reputation_ppm": found.leaf.reputation,
+    }
 
 
-@app.command()
+@account_command(app)
 def claim(
+    settings: AccountConfig,
     account: Account = None,
     max_fee_percent: Annotated[
         float, typer.Option("--max-fee-percent", min=0, help="Refuse if the fee is a larger share of the reward.")
@@ -165,94 +143,61 @@ def claim(
     ** 18,
     force: Annotated[bool, typer.Option("--force", help="Claim whatever the fee.")] = False,
     yes: Yes = False,
-    config: ConfigFile = None,
-    rpc: Rpc = None,
-    settlement: Settlement = None,
-    keystore: Keystore = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Mapping[str, Any]:
     """Check the record against the chain, show reward and fee, ask, and claim to the account's recipient."""
     from chain.amounts import tokens
     from provider.errors import RootMoved
 
-    def work() -> Mapping[str, Any]:
-        settings = settings_from(config, rpc, settlement, keystore, passphrase_file)
-        payer = account_of(None, settings)
+    payer = account_of(None, settings)
 
-        def claim_once() -> Mapping[str, Any]:
-            offer = with_wallet(settings, lambda w: w.offer_claim(account_of(account, settings), payer))
-            reward, share = offer.rewards.claimable, offer.fee_share_ppm(token_price)
-            sentence = (
-                f"Reward {tokens(reward)} DPN to {offer.rewards.recipient} for epochs up to {offer.rewards.epoch}; "
-                f"fee about {offer.fee} wei, {share / 10_000:.4f} % of it."
-            )
-            typer.echo(sentence, err=True)
-            if not yes and not typer.confirm("Send the claim?", err=True):
-                raise typer.Exit(7)
-            key, most = unlock(settings), round(max_fee_percent * 10_000)
-            transaction = with_wallet(settings, lambda w: w.claim(offer, key, most, token_price, force=force))
-            return {"account": offer.rewards.leaf.account, "amount_wei": str(reward), "fee_wei": str(offer.fee), "transaction": transaction}
+    def claim_once() -> Mapping[str, Any]:
+        offer = with_wallet(settings, lambda w: w.offer_claim(account_of(account, settings), payer))
+        reward, share = offer.rewards.claimable, offer.fee_share_ppm(token_price)
+        sentence = (
+            f"Reward {tokens(reward)} DPN to {offer.rewards.recipient} for epochs up to {offer.rewards.epoch}; "
+            f"fee about {offer.fee} wei, {share / 10_000:.4f} % of it."
+        )
+        typer.echo(sentence, err=True)
+        confirm("Send the claim?", yes)
+        key, most = unlock(settings), round(max_fee_percent * 10_000)
+        transaction = with_wallet(settings, lambda w: w.claim(offer, key, most, token_price, force=force))
+        return {"account": offer.rewards.leaf.account, "amount_wei": str(reward), "fee_wei": str(offer.fee), "transaction": transaction}
 
-        try:
-            return claim_once()
-        except RootMoved as moved:
-            typer.echo(str(moved), err=True)
-            return claim_once()
-
-    show(guarded(work), as_json)
+    try:
+        return claim_once()
+    except RootMoved as moved:
+        typer.echo(str(moved), err=True)
+        return claim_once()
 
 
-@app.command()
+@account_command(app)
 def send(
+    settings: AccountConfig,
     to: Annotated[str, typer.Argument(help="The account that gets them.")],
     amount: Annotated[str, typer.Argument(help="Whole tokens, such as 12.5.")],
     yes: Yes = False,
-    config: ConfigFile = None,
-    rpc: Rpc = None,
-    settlement: Settlement = None,
-    keystore: Keystore = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Mapping[str, Any]:
     """Send reward tokens of the keystore's account."""
-
-    def work() -> Mapping[str, Any]:
-        settings = settings_from(config, rpc, settlement, keystore, passphrase_file)
-        receiver, tokens_wei = address_from(to), wei_from(amount)
-        if not yes and not typer.confirm(f"Send {amount} DPN to {receiver}?", err=True):
-            raise typer.Exit(7)
-        key = unlock(settings)
-        transaction = with_wallet(settings, lambda w: w.send(key, w.chain.token.transfer(receiver, tokens_wei)))
-        return {"to": receiver, "amount_wei": str(tokens_wei), "transaction": transaction}
-
-    show(guarded(work), as_json)
+    receiver, tokens_wei = address_from(to), wei_from(amount)
+    confirm(f"Send {amount} DPN to {receiver}?", yes)
+    key = unlock(settings)
+    transaction = with_wallet(settings, lambda w: w.send(key, w.chain.token.transfer(receiver, tokens_wei)))
+    return {"to": receiver, "amount_wei": str(tokens_wei), "transaction": transaction}
 
 
-@app.command("set-recipient")
+@account_command(app, "set-recipient")
 def set_recipient(
+    settings: AccountConfig,
     recipient: Annotated[str, typer.Argument(help="Where rewards are paid from now on.")],
     account: Account = None,
     yes: Yes = False,
-    config: ConfigFile = None,
-    rpc: Rpc = None,
-    settlement: Settlement = None,
-    keystore: Keystore = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Mapping[str, Any]:
     """Change who is paid. Only the current recipient may, and afterwards only the new one."""
-
-    def work() -> Mapping[str, Any]:
-        settings = settings_from(config, rpc, settlement, keystore, passphrase_file)
-        paid, new = account_of(account, settings), address_from(recipient)
-        if not yes and not typer.confirm(f"From now on only {new} can change the recipient of {paid}. Go on?", err=True):
-            raise typer.Exit(7)
-        key = unlock(settings)
-        transaction = with_wallet(settings, lambda w: w.set_recipient(key, paid, new))
-        return {"account": paid, "recipient": new, "transaction": transaction}
-
-    show(guarded(work), as_json)
+    paid, new = account_of(account, settings), address_from(recipient)
+    confirm(f"From now on only {new} can change the recipient of {paid}. Go on?", yes)
+    key = unlock(settings)
+    transaction = with_wallet(settings, lambda w: w.set_recipient(key, paid, new))
+    return {"account": paid, "recipient": new, "transaction": transaction}
 
 
 def _write_keystore(key: Any, file: Path, phrase: Path | None) -> str:

@@ -10,11 +10,12 @@ Exit codes are listed in `cli.app`. Whatever is heavy is imported by the functio
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from chain.types import Address, Wei
 
 T = TypeVar("T")
+Work = TypeVar("Work", bound=Callable[..., Mapping[str, Any]])
 C = TypeVar("C", bound=NodeConfig)
 
 NodeFile = Annotated[Path, typer.Option("--config", help="The node's TOML file; see docs/operating.md.")]
@@ -37,7 +39,10 @@ PassphraseFile = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before sending.")]
 
+Config = Annotated[Path | None, typer.Option("--config", help="A node's TOML file; its keystore, RPC URL and contract are used.")]
+
 LONGEST_ANSWER = 4 * 1024 * 1024
+ACCOUNT_OPTIONS: Mapping[str, Any] = {"config": Config, "rpc": Rpc, "settlement": Settlement, "keystore": Keystore}
 
 
 class CommandFailed(Exception):
@@ -58,12 +63,49 @@ class NothingToDo(CommandFailed):
     exit_code = 5
 
 
+def account_command(app: typer.Typer, name: str | None = None, *, signs: bool = True) -> Callable[[Work], Work]:
+    """Makes a command of a function `(settings, its own options ...) -> data`: one that works on a chain as an account.
+
+    The command has the function's own options, those that every such command has (`ACCOUNT_OPTIONS`, `--passphrase-file` if it `signs`) and
+    `--json`. What goes wrong is said in a sentence, with its exit code; the data is shown.
+    """
+
+    def register(work: Work) -> Work:
+        options = {**ACCOUNT_OPTIONS, **({"passphrase_file": PassphraseFile} if signs else {})}
+        hints = get_type_hints(work, include_extras=True)
+        own = [one.replace(annotation=hints[one.name]) for one in list(inspect.signature(work).parameters.values())[1:]]
+        added = [inspect.Parameter(one, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint) for one, hint in options.items()]
+        added.append(inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson))
+
+        def command(**given: Any) -> None:
+            as_json, chosen = given.pop("as_json"), {one: given.pop(one) for one in options}
+            show(guarded(lambda: work(settings_from(**chosen), **given)), as_json)
+
+        command.__doc__, command.__name__ = work.__doc__, work.__name__
+        command.__annotations__ = {one.name: one.annotation for one in (*own, *added)}
+        setattr(command, "__signature__", inspect.Signature([*own, *added]))  # noqa: B010 - unknown to the type of functions
+        app.command(name)(command)
+        return work
+
+    return register
+
+
 def settings_from(
-    config: Path | None, rpc: str | None, settlement: str | None, keystore: Path | None, phrase: Path | None
+    config: Path | None,
+    rpc: str | None,
+    settlement: str | None,
+    keystore: Path | None,
+    passphrase_file: Path | None = None,
 ) -> AccountConfig:
     """What a command is told by its options, the environment and a node's file; `ConfigError` if something is missing."""
-    given = {"rpc_urls": rpc, "settlement": settlement, "keystore": absolute(keystore), "passphrase_file": absolute(phrase)}
+    given = {"rpc_urls": rpc, "settlement": settlement, "keystore": absolute(keystore), "passphrase_file": absolute(passphrase_file)}
     return load(AccountConfig, config, given, only_known=False)
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Asks, unless the answer was given with the command; ends it if the answer is no."""
+    if not yes and not typer.confirm(question, err=True):
+        raise typer.Exit(7)
 
 
 def absolute(path: Path | None) -> Path | None:
@@ -161,7 +203,8 @@ def show(found: Mapping[str, Any], as_json: bool) -> None:
 
 
 def _lines(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
-    for name, value in found.items():
+    for name, listed in found.items():
+        value = {str(number): one for number, one in enumerate(listed, 1)} if isinstance(listed, list) else listed
         if isinstance(value, Mapping):
             yield from ((f"{name} {inner}", shown) for inner, shown in _lines(value))
         else:

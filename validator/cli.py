@@ -75,9 +75,4 @@ def _show_stake(console: Console, found: dict[str, Any]) -> None:
         console.print(f"the root {found['watch']['withheld']} cannot be judged: nobody serves the state it was made of")
 
 
-app.command()(stake_cli.bond)
-app.command()(stake_cli.unbond)
-app.command()(stake_cli.withdraw)
-app.command("report-fraud")(stake_cli.report_fraud)
-app.command()(stake_cli.slash)
-app.command()(stake_cli.collect)
+app.add_typer(stake_cli.app)

@@ -8,190 +8,98 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runtime.terminal import (
-    AsJson,
-    Keystore,
-    NothingToDo,
-    PassphraseFile,
-    Rpc,
-    Settlement,
-    UsageError,
-    Yes,
-    account_of,
-    address_from,
-    guarded,
-    settings_from,
-    show,
-    unlock,
-    wei_from,
-)
+from runtime.config import AccountConfig
+from runtime.terminal import NothingToDo, UsageError, Yes, account_command, account_of, address_from, confirm, unlock, wei_from
 
 if TYPE_CHECKING:
     from chain.client import ChainClient
     from chain.types import Address
-    from runtime.config import AccountConfig
     from validator.accusation import Accusation
     from validator.stake import Offer
 
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file of a validator; its keystore, RPC URL and contract are used.")]
+app = typer.Typer()
+
 Listed = Annotated[str | None, typer.Option("--account", help="Another listed account than the keystore's.")]
 Amount = Annotated[str, typer.Argument(help="Whole tokens, such as 12.5.")]
 
 
-def bond(
-    amount: Amount,
-    account: Listed = None,
-    yes: Yes = False,
-    config: ConfigFile = None,
-    rpc: Rpc = None,
-    settlement: Settlement = None,
-    keystore: Keystore = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: AsJson = False,
-) -> None:
+@account_command(app)
+def bond(settings: AccountConfig, amount: Amount, account: Listed = None, yes: Yes = False) -> Mapping[str, Any]:
     """Bond the keystore's tokens as stake, up to the listed maximum, in quiet time."""
+    from validator.stake import bonding
 
-    def work() -> Mapping[str, Any]:
-        from validator.stake import bonding
-
-        settings, wei = settings_from(config, rpc, settlement, keystore, passphrase_file), wei_from(amount)
-        payer, listed = account_of(None, settings), account_of(account, settings)
-        return _agreed(settings, lambda chain: bonding(chain, payer, listed, wei), yes)
-
-    show(guarded(work), as_json)
+    wei, payer, listed = wei_from(amount), account_of(None, settings), account_of(account, settings)
+    return _agreed(settings, lambda chain: bonding(chain, payer, listed, wei), yes)
 
 
-def unbond(
-    amount: Amount,
-    account: Listed = None,
-    yes: Yes = False,
-    config: ConfigFile = None,
-    rpc: Rpc = None,
-    settlement: Settlement = None,
-    keystore: Keystore = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: AsJson = False,
-) -> None:
+@account_command(app)
+def unbond(settings: AccountConfig, amount: Amount, account: Listed = None, yes: Yes = False) -> Mapping[str, Any]:
     """Take stake out of what counts; it is free after the delay. By the account or its recipient, in quiet time."""
+    from validator.stake import unbonding
 
-    def work() -> Mapping[str, Any]:
-        from validator.stake import unbonding
-
-        settings, wei = settings_from(config, rpc, settlement, keystore, passphrase_file), wei_from(amount)
-        payer, listed = account_of(None, settings), account_of(account, settings)
-        return _agreed(settings, lambda chain: unbonding(chain, payer, listed, wei), yes)
-
-    show(guarded(work), as_json)
+    wei, payer, listed = wei_from(amount), account_of(None, settings), account_of(account, settings)
+    return _agreed(settings, lambda chain: unbonding(chain, payer, listed, wei), yes)
 
 
-def withdraw(
-    account: Listed = None,
-    yes: Yes = False,
-    config: ConfigFile = None,
-    rpc: Rpc = None,
-    settlement: Settlement = None,
-    keystore: Keystore = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: AsJson = False,
-) -> None:
+@account_command(app)
+def withdraw(settings: AccountConfig, account: Listed = None, yes: Yes = False) -> Mapping[str, Any]:
     """Have unbonded stake whose delay is over paid to the account's recipient. Anyone may, in quiet time."""
+    from validator.stake import withdrawal
 
-    def work() -> Mapping[str, Any]:
-        from validator.stake import withdrawal
-
-        settings = settings_from(config, rpc, settlement, keystore, passphrase_file)
-        payer, listed = account_of(None, settings), account_of(account, settings)
-        return _agreed(settings, lambda chain: withdrawal(chain, payer, listed), yes)
-
-    show(guarded(work), as_json)
+    payer, listed = account_of(None, settings), account_of(account, settings)
+    return _agreed(settings, lambda chain: withdrawal(chain, payer, listed), yes)
 
 
-def slash(
-    account: Annotated[str, typer.Argument(help="The convict.")],
-    yes: Yes = False,
-    config: ConfigFile = None,
-    rpc: Rpc = None,
-    settlement: Settlement = None,
-    keystore: Keystore = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: AsJson = False,
-) -> None:
+@account_command(app)
+def slash(settings: AccountConfig, account: Annotated[str, typer.Argument(help="The convict.")], yes: Yes = False) -> Mapping[str, Any]:
     """Take a convict's stake: 10 % for its reporter, the rest for nobody. Anyone may."""
+    from validator.stake import slashing
 
-    def work() -> Mapping[str, Any]:
-        from validator.stake import slashing
-
-        settings, convict = settings_from(config, rpc, settlement, keystore, passphrase_file), address_from(account)
-        payer = account_of(None, settings)
-        return _agreed(settings, lambda chain: slashing(chain, payer, convict), yes)
-
-    show(guarded(work), as_json)
+    convict, payer = address_from(account), account_of(None, settings)
+    return _agreed(settings, lambda chain: slashing(chain, payer, convict), yes)
 
 
-def collect(
-    yes: Yes = False,
-    config: ConfigFile = None,
-    rpc: Rpc = None,
-    settlement: Settlement = None,
-    keystore: Keystore = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: AsJson = False,
-) -> None:
+@account_command(app)
+def collect(settings: AccountConfig, yes: Yes = False) -> Mapping[str, Any]:
     """Collect the keystore's shares of stake that was taken after its reports."""
+    from validator.stake import collecting
 
-    def work() -> Mapping[str, Any]:
-        from validator.stake import collecting
-
-        settings = settings_from(config, rpc, settlement, keystore, passphrase_file)
-        return _agreed(settings, lambda chain: collecting(chain, account_of(None, settings)), yes)
-
-    show(guarded(work), as_json)
+    return _agreed(settings, lambda chain: collecting(chain, account_of(None, settings)), yes)
 
 
+@account_command(app, "report-fraud")
 def report_fraud(
+    settings: AccountConfig,
     file: Annotated[Path | None, typer.Argument(help="Two signed attestations of one validator, as a list in canonical JSON.")] = None,
     epoch: Annotated[
         int | None, typer.Option("--epoch", min=1, help="Look for frauds in this epoch's root and what validators signed for it.")
     ] = None,
     yes: Yes = False,
-    config: ConfigFile = None,
-    rpc: Rpc = None,
-    settlement: Settlement = None,
-    keystore: Keystore = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Mapping[str, Any]:
     """Show a fraud to the Judge, take the convicts' stake and collect the reporter's share. Exit code 5 if there is none."""
+    from runtime.account import with_chain
+    from validator.accusation import accuser
 
-    def work() -> Mapping[str, Any]:
-        from runtime.account import with_chain
-        from validator.accusation import accuser
+    if (file is None) == (epoch is None):
+        raise UsageError("Name either a file with two signed attestations or an --epoch to look at.")
+    evidence, me = file.read_bytes() if file is not None else b"", account_of(None, settings)
 
-        if (file is None) == (epoch is None):
-            raise UsageError("Name either a file with two signed attestations or an --epoch to look at.")
-        settings = settings_from(config, rpc, settlement, keystore, passphrase_file)
-        evidence, me = file.read_bytes() if file is not None else b"", account_of(None, settings)
+    async def report(chain: ChainClient) -> list[Mapping[str, Any]]:
+        async with accuser(me, chain) as found:
+            accusations = await (found.of_file(evidence) if epoch is None else found.of_epoch(epoch))
+            if not accusations:
+                raise NothingToDo(f"Nothing to report: nothing that can be proven was found about epoch {epoch}.")
+            _ask(accusations, me, yes)
+            key = unlock(settings)
+            return [await found.report(accusation, key) for accusation in accusations]
 
-        async def report(chain: ChainClient) -> list[Mapping[str, Any]]:
-            async with accuser(me, chain) as found:
-                accusations = await (found.of_file(evidence) if epoch is None else found.of_epoch(epoch))
-                if not accusations:
-                    raise NothingToDo(f"Nothing to report: nothing that can be proven was found about epoch {epoch}.")
-                _ask(accusations, me, yes)
-                key = unlock(settings)
-                return [await found.report(accusation, key) for accusation in accusations]
-
-        done = with_chain(settings, report)
-        return {"reports": done} if as_json else {f"report {number}": one for number, one in enumerate(done, 1)}
-
-    show(guarded(work), as_json)
+    return {"reports": with_chain(settings, report)}
 
 
 def _ask(accusations: list[Accusation], me: Address, yes: bool) -> None:
     for one in accusations:
         typer.echo(f"{one.sentence} Reporting it costs about {one.fee} wei and brings {me} 10 % of the stake taken.", err=True)
-    if not yes and not typer.confirm("Report?", err=True):
-        raise typer.Exit(7)
+    confirm("Report?", yes)
 
 
 def _agreed(settings: AccountConfig, offered: Callable[[ChainClient], Awaitable[Offer]], yes: bool) -> Mapping[str, Any]:
@@ -200,8 +108,7 @@ def _agreed(settings: AccountConfig, offered: Callable[[ChainClient], Awaitable[
 
     offer = with_chain(settings, offered)
     typer.echo(f"{offer.sentence} Fee about {offer.fee} wei.", err=True)
-    if not yes and not typer.confirm("Send it?", err=True):
-        raise typer.Exit(7)
+    confirm("Send it?", yes)
     key = unlock(settings)
     transaction = with_chain(settings, lambda chain: send(chain.backend, chain.network.chain_id, key, *offer.calls))
     return offer.facts | {"transaction": transaction}
