@@ -7,21 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from provider.terminal import ConfigFile, with_wallet
-from runtime.terminal import (
-    AsJson,
-    Keystore,
-    NodeFile,
-    PassphraseFile,
-    Rpc,
-    Settlement,
-    address_from,
-    ask,
-    guarded,
-    settings_from,
-    show,
-    unlock,
-)
+from provider.terminal import with_wallet
+from runtime.config import AccountConfig
+from runtime.terminal import AsJson, NodeFile, account_command, address_from, ask, guarded, show, unlock
 
 app = typer.Typer(help="Share bandwidth: register, run, see where you stand.", no_args_is_help=True)
 
@@ -77,68 +65,35 @@ def doctor(
         raise typer.Exit(4)
 
 
-@app.command()
+@account_command(app)
 def register(
+    settings: AccountConfig,
     recipient: Annotated[str | None, typer.Option("--recipient", help="Where rewards are paid: an address kept off this machine.")] = None,
     own_recipient: Annotated[bool, typer.Option("--own-recipient", help="Be paid at the node's own key, knowing the risk.")] = False,
     referrer: Annotated[str | None, typer.Option("--referrer", help="A registered provider; named once, for good.")] = None,
-    config: ConfigFile = None,
-    rpc: Rpc = None,
-    settlement: Settlement = None,
-    keystore: Keystore = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Mapping[str, Any]:
     """Bond and register on chain, so that availability is paid."""
     from chain.types import ZERO_ADDRESS
 
-    def work() -> Mapping[str, Any]:
-        settings = settings_from(config, rpc, settlement, keystore, passphrase_file)
-        key = unlock(settings)
-        paid_to = key.address if own_recipient else address_from(recipient or _ask_recipient())
-        named = address_from(referrer) if referrer else ZERO_ADDRESS
-        transaction = with_wallet(settings, lambda w: w.register(key, paid_to, named))
-        return {"provider": key.address, "recipient": paid_to, "transaction": transaction}
-
-    show(guarded(work), as_json)
+    key = unlock(settings)
+    paid_to = key.address if own_recipient else address_from(recipient or _ask_recipient())
+    named = address_from(referrer) if referrer else ZERO_ADDRESS
+    transaction = with_wallet(settings, lambda w: w.register(key, paid_to, named))
+    return {"provider": key.address, "recipient": paid_to, "transaction": transaction}
 
 
-@app.command()
-def unregister(
-    config: ConfigFile = None,
-    rpc: Rpc = None,
-    settlement: Settlement = None,
-    keystore: Keystore = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: AsJson = False,
-) -> None:
+@account_command(app)
+def unregister(settings: AccountConfig) -> Mapping[str, Any]:
     """End the registration; the bond is free after its delay."""
-
-    def work() -> Mapping[str, Any]:
-        settings = settings_from(config, rpc, settlement, keystore, passphrase_file)
-        key = unlock(settings)
-        return {"provider": key.address, "bond_free_at": with_wallet(settings, lambda w: w.unregister(key))}
-
-    show(guarded(work), as_json)
+    key = unlock(settings)
+    return {"provider": key.address, "bond_free_at": with_wallet(settings, lambda w: w.unregister(key))}
 
 
-@app.command("withdraw-bond")
-def withdraw_bond(
-    config: ConfigFile = None,
-    rpc: Rpc = None,
-    settlement: Settlement = None,
-    keystore: Keystore = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: AsJson = False,
-) -> None:
+@account_command(app, "withdraw-bond")
+def withdraw_bond(settings: AccountConfig) -> Mapping[str, Any]:
     """Have the bond paid back to the recipient, once its delay after `unregister` is over."""
-
-    def work() -> Mapping[str, Any]:
-        settings = settings_from(config, rpc, settlement, keystore, passphrase_file)
-        key = unlock(settings)
-        return {"provider": key.address, "transaction": with_wallet(settings, lambda w: w.withdraw_bond(key))}
-
-    show(guarded(work), as_json)
+    key = unlock(settings)
+    return {"provider": key.address, "transaction": with_wallet(settings, lambda w: w.withdraw_bond(key))}
 
 
 def _ask_recipient() -> str:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file of a provider; its keystore, RPC URL and contract are used.")]
 Account = Annotated[str | None, typer.Option("--account", help="Another account than the keystore's; anyone may claim for anyone.")]
 
 
