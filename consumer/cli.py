@@ -178,17 +178,25 @@ def withdraw(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have what is left of the deposit paid back, after an exit; says when that will be possible."""
+    """Have what is left of the deposit paid back, after an exit; says when that will be possible.
+
+    A deposit of which the active root has no record once the exit delay is over is announced first, and paid two epochs later."""
     from chain.amounts import tokens
 
     def work() -> Mapping[str, Any]:
         settings = settings_from(config, rpc, settlement, keystore, passphrase_file)
         account = account_of(None, settings)
         offer = _with_wallet(settings, lambda w: w.offer_withdrawal(account))
-        _agree(f"Withdraw {tokens(offer.amount)} DPN, of which {tokens(offer.spent)} DPN were spent?", yes)
+        _agree(
+            f"The active root has no record of {account}. Announce that its {tokens(offer.amount)} DPN are withdrawn, to be paid later?"
+            if offer.announces
+            else f"Withdraw {tokens(offer.amount)} DPN? {tokens(offer.spent)} DPN were spent, and stay.",
+            yes,
+        )
         key = unlock(settings)
         transaction = _with_wallet(settings, lambda w: w.withdraw(key, offer))
-        return {"account": account, "amount_wei": str(offer.amount), "spent_wei": str(offer.spent), "transaction": transaction}
+        done = {"announced_wei" if offer.announces else "amount_wei": str(offer.amount), "spent_wei": str(offer.spent)}
+        return {"account": account, **done, "transaction": transaction}
 
     show(guarded(work), as_json)
 

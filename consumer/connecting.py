@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chain.epochs import Timing
 from chain.keys import NodeKey
 from chain.rules import Rules
 from chain.typed import Domain, Signed
@@ -29,7 +30,9 @@ KNOCK_S = 8.0
 """The longest that a candidate may take to be dialled, timed and asked."""
 ASIDE_S, MOST_ASIDE_S = 30.0, 1_800.0
 AT_ONCE_AGAIN = ("budget_spent", "session_closed", "done")
-"""Ends of a session that say nothing against its provider."""
+"""Ends of a session that say nothing against its provider, if it had come to its end: see `had_its_end`."""
+NEARLY_SPENT_PERCENT = 75
+"""Of a session's budget: from then on the next session is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,12 @@ class Aside:
         self._times[provider] = times + 1
         self._until[provider] = now + min(MOST_ASIDE_S, ASIDE_S * 2**times)
 
+    def ended(self, provider: Address, code: str, now: float, *, in_time: bool) -> None:
+        """A session is over: if it had come to its end the provider begins anew; else it is left alone, whatever reason it names."""
+        if in_time:
+            self.forgive(provider)
+        self.put(provider, code if in_time else "provider_failed", now)
+
     def forgive(self, provider: Address) -> None:
         """It works."""
         self._until.pop(provider, None)
@@ -94,6 +103,13 @@ class Aside:
     def at(self, now: float) -> tuple[Address, ...]:
         """Those left alone now, ascending."""
         return tuple(sorted(provider for provider, until in self._until.items() if until > now))
+
+
+def had_its_end(receipted: int, affordable: int, opened: int, timing: Timing, now: float) -> bool:
+    """Whether a session that is over was due to be over: most of what its budget affords is receipted (bytes), or the epoch that it was
+    opened in has ended. opened, now: UTC seconds."""
+    used = receipted > 0 and receipted >= affordable * NEARLY_SPENT_PERCENT // 100
+    return used or timing.epoch_at(opened) < timing.epoch_at(now)
 
 
 async def go_through_best(
@@ -138,6 +154,8 @@ async def _knock(doors: contextlib.AsyncExitStack, request: Signed[SessionReques
 
 def _failure(provider: Address, error: ProviderFailed | Refused) -> Failure:
     code = error.code if isinstance(error, Refused) else "provider_failed"
+    if code in AT_ONCE_AGAIN:  # no session has come to its end before it began
+        code = "provider_failed"
     log.info("provider %s is no use: %s", provider, error)
     return Failure(provider, code, error.message if isinstance(error, Refused) else str(error))
 

@@ -18,6 +18,7 @@ from runtime.clock import Clock
 from wire.answers import MasterRtt, Matches, MatchQuery
 from wire.http import Client, PeerError, PeerMisbehaved, PeerRefused
 from wire.messages import SessionRequest
+from wire.sessions import is_region
 from wire.timing import Unreachable, time_master
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,12 @@ def make_request(
     return sign(request, domain, key)
 
 
+def drawn(resolvers: tuple[Listing, ...], nonce: int) -> tuple[Listing, ...]:
+    """In listing order from a drawn one on, so that not all ask the first."""
+    start = nonce % len(resolvers) if resolvers else 0
+    return (*resolvers[start:], *resolvers[:start])
+
+
 async def ask_resolvers(client: Client, resolvers: Sequence[Listing], query: MatchQuery) -> Matches:
     """What the first resolver that answers says, in the order given; one that has nobody is only believed if no other has somebody.
 
@@ -97,4 +104,6 @@ async def _ask(client: Client, resolver: Listing, query: MatchQuery) -> Matches:
         raise PeerMisbehaved(f"{resolver.endpoint} answers with something else than matches: {error}") from error
     if found.resolver != resolver.account:
         raise PeerMisbehaved(f"{resolver.endpoint} is {found.resolver[:42]}, the chain lists {resolver.account} there")
+    if not all(one.region == "" or is_region(one.region) for one in found.matches):  # it is printed and logged
+        raise PeerMisbehaved(f"{resolver.endpoint} names a region that is none")
     return found

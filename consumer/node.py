@@ -12,16 +12,17 @@ from chain.backend import RpcError
 from chain.errors import Recoverable
 from consumer.budgets import Room, ask_budgets, room_in, session_budget
 from consumer.config import ConsumerConfig, Wishes
-from consumer.connecting import Caller, Failure, Gone, go_through_best
-from consumer.finding import ask_resolvers, make_request, measure_masters
+from consumer.connecting import NEARLY_SPENT_PERCENT, Caller, Failure, Gone, go_through_best, had_its_end
+from consumer.finding import ask_resolvers, drawn, make_request, measure_masters
 from consumer.ledger import STORE, Spending
 from consumer.socks import SocksServer
 from consumer.state import State
-from consumer.status import write
+from consumer.status import held, write
 from consumer.store import ForeignStore, Store
 from runtime.clock import Clock, SystemClock
 from runtime.database import DatabaseMismatch
 from runtime.log import start as start_log
+from runtime.loop import run as run_loop
 from runtime.loop import stop_on_signals, wait_for_either
 from runtime.terminal import CommandFailed, UsageError
 from wire.answers import MasterRtt, MatchQuery
@@ -36,11 +37,11 @@ T = TypeVar("T")
 MEASURE_EVERY_S = 600.0
 POLL_S = 2.0
 """Between two questions to a resolver that has nobody yet."""
-PAUSE_S = 5.0
-"""Before another attempt."""
+PAUSE_S, MOST_PAUSE_S = 5.0, 120.0
+"""Before another attempt; the most is what a peer may ask for."""
+MOST_IN_VAIN = 3
+"""Requests in a row of which nobody was any use, one after the other at once: then there is a pause before each."""
 LOOK_S = 0.1
-NEARLY_SPENT_PERCENT = 75
-"""Of a session's budget: from then on the next session is looked for."""
 WRITE_EVERY_S = 1.0
 ENOUGH = 1 << 256
 """Room without an end."""
@@ -54,7 +55,7 @@ def main(config: ConsumerConfig) -> None:
     """Connects until SIGTERM, SIGINT or the end of the budget. Raises what `open_node` does, `CommandFailed`, and `ConfigError`."""
     start_log(config.log_level, "consumer")
     try:
-        asyncio.run(_until_stopped(config))
+        run_loop(_until_stopped(config))
     except (DatabaseMismatch, ForeignStore) as error:
         raise UsageError(str(error)) from error
 
@@ -63,7 +64,7 @@ async def _until_stopped(config: ConsumerConfig) -> None:
     """Other rules in force make it start anew within the process, with the same budget."""
     wishes = config.wishes()
     spending = Spending(wishes.budget, wishes.max_price)
-    with stop_on_signals() as stop:
+    with stop_on_signals() as stop, held(config.data_dir):
         while not stop.is_set():
             ended = asyncio.Event()
             passing = asyncio.create_task(_pass_on(stop, ended))
@@ -142,6 +143,7 @@ class Journey:
         self._measured_at = -MEASURE_EVERY_S
         self._aside = state.aside
         self._retiring: set[asyncio.Task[None]] = set()
+        self._in_vain = 0
 
     async def travel(self, stop: asyncio.Event) -> None:
         """Until `stop` is set. Raises `BudgetSpent`, and `CommandFailed` where waiting would not help."""
@@ -206,12 +208,13 @@ class Journey:
 
     async def _leave(self, gone: Gone) -> None:
         """Closes a tunnel, with its last receipt, and draws the conclusions."""
-        tunnel = gone.tunnel
+        tunnel, ours = gone.tunnel, not gone.tunnel.closed.is_set()
         await tunnel.close(tunnel.reason or "done")
         self._spending.end(tunnel.session_id)
-        if tunnel.usage.receipted:
-            self._aside.forgive(tunnel.provider)
-        self._aside.put(tunnel.provider, tunnel.reason, self._node.clock.now())
+        known, now = self._store.session(tunnel.session_id), self._node.clock.now()
+        most, timing = affordable_bytes(tunnel.price, tunnel.budget), self._node.network.timing
+        in_time = ours or known is None or had_its_end(tunnel.usage.receipted, most, known.opened, timing, now)
+        self._aside.ended(tunnel.provider, tunnel.reason, now, in_time=in_time)
         self._state.left(tunnel.provider, tunnel.reason, tunnel=tunnel)
         log.info("the session with provider %s has ended: %s", tunnel.provider, tunnel.reason)
 
@@ -223,7 +226,8 @@ class Journey:
         try:
             return await self._try_to_find()
         except PeerRefused as refused:
-            self._state.waiting(refused.code, refused.message, max(refused.next_try, self._node.clock.now() + PAUSE_S))
+            now = self._node.clock.now()
+            self._state.waiting(refused.code, refused.message, min(max(refused.next_try, now + PAUSE_S), now + MOST_PAUSE_S))
         except (Recoverable, RpcError) as error:
             self._state.waiting("no_answer", str(error), self._node.clock.now() + PAUSE_S)
         return None
@@ -245,10 +249,11 @@ class Journey:
         nonce = int.from_bytes(self._entropy(32))
         request = make_request(self._wishes, room, wei, node.network.rules, node.key, node.domain, now, nonce)
         while node.clock.now() < request.message.expiry - POLL_S:
-            query = MatchQuery(request, self._vector, self._aside.at(node.clock.now()))
-            found = await ask_resolvers(node.client, _drawn(view.resolvers(), nonce), query)
-            if found.matches:
-                gone, failures = await go_through_best(request, found.matches, self._caller)
+            without = self._aside.at(node.clock.now())
+            found = await ask_resolvers(node.client, drawn(view.resolvers(), nonce), MatchQuery(request, self._vector, without))
+            # A resolver that lies sends nobody back to whom it has left, nor to itself.
+            if candidates := [one for one in found.matches if one.provider not in (*without, node.address)]:
+                gone, failures = await go_through_best(request, candidates, self._caller)
                 return self._judged(gone, failures)
             self._state.waiting("no_match", "nobody within these limits is connected at the moment", node.clock.now() + POLL_S)
             await node.clock.sleep(POLL_S)
@@ -273,10 +278,13 @@ class Journey:
             self._aside.put(failure.provider, failure.code, now)
             self._state.left(failure.provider, failure.code, failure.said)
         if gone is not None:
+            self._in_vain = 0
             self._spending.add(gone.tunnel.session_id, gone.tunnel.budget)
             return gone
+        self._in_vain += 1
         last = failures[-1]
-        self._state.waiting(last.code, f"provider {last.provider}: {last.said}", now)
+        pause = PAUSE_S if self._in_vain >= MOST_IN_VAIN else 0.0
+        self._state.waiting(last.code, f"provider {last.provider}: {last.said}", now + pause)
         return None
 
     async def _or_stop(self, work: Coroutine[Any, Any, T], stop: asyncio.Event) -> T | None:
@@ -289,9 +297,3 @@ class Journey:
             for one in (task, stopping):
                 one.cancel()
             await asyncio.gather(task, stopping, return_exceptions=True)
-
-
-def _drawn(listed: tuple[T, ...], nonce: int) -> tuple[T, ...]:
-    """In listing order from a drawn one on, so that not all ask the first."""
-    start = nonce % len(listed) if listed else 0
-    return (*listed[start:], *listed[:start])

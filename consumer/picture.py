@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from chain.amounts import tokens
 from runtime.terminal import local_time
@@ -38,10 +36,8 @@ def print_status(found: Mapping[str, Any]) -> None:
 
 
 def print_receipts(sessions: Iterable[Mapping[str, Any]]) -> None:
-    """Sessions as `consumer.ledger.sessions_of` gives them."""
-    table = Table("session", "opened", "provider", "DPN/GiB", "receipted", "reported", "fee DPN", "reserves DPN", "closed")
+    """Sessions as `consumer.ledger.sessions_of` gives them: what it was, and what it came to."""
     for one in sessions:
-        opened = local_time(one["opened"])
-        numbers = (one["price"], str(one["receipted"]), str(one["reported"]), one["fee"], one["budget"])
-        table.add_row(one["session"][:10], opened, one["provider"], *numbers, one["closed"] or "open")
-    Console().print(table)
+        typer.echo(f"{one['session'][:18]}  {local_time(one['opened'])}  provider {one['provider']}  {one['closed'] or 'open'}")
+        counted = f"{one['receipted']} bytes receipted, {one['reported']} by the provider's count"
+        typer.echo(f"    {counted}; {one['fee']} DPN of {one['budget']} reserved, at {one['price']} DPN for one GiB")

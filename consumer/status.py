@@ -5,15 +5,18 @@ No destination and no address on the internet is in it. `dpn consumer status` re
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from runtime.terminal import NoAnswer
+from runtime.terminal import NoAnswer, UsageError
 
-FILE = "connection.json"
+FILE, LOCK = "connection.json", "connection.lock"
 
 LOOKING, WAITING, CONNECTED, ENDED = "looking", "waiting", "connected", "ended"
 
@@ -61,6 +64,22 @@ class Connection:
     sessions: int
     aside: int
     last_left: Left | None
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """The folder belongs to this connection until it ends, however it ends; `UsageError` while it is another one's, which would take the
+    other's sessions for left open by a crash."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"Another connection runs with {folder}: stop that one, or give this one a --data-dir of its own.") from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write(folder: Path, connection: Connection) -> None:

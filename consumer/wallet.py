@@ -21,19 +21,20 @@ from runtime.account import gas_of, send
 from runtime.config import AccountConfig
 from runtime.terminal import CommandFailed, NothingToDo, local_time
 from wire.http import Client
-from wire.leaves import NoActiveRoot, NoVerifiedLeaf, ProvenLeaf, proven_leaf
+from wire.leaves import NoActiveRoot, NoVerifiedLeaf, proven_leaf
 
 PERMIT_LIFE_S = 3_600
 
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """What would be paid back by the active root, wei, the leaf that says so, and the call."""
+    """What would be paid back, wei, what was spent, and the call. announces: the call pays nothing yet; it says that all of the deposit is
+    to be paid back, since the active root has no record of the account."""
 
     amount: Wei
     spent: Wei
-    proven: ProvenLeaf
     call: Call
+    announces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +98,32 @@ class Wallet:
         active, freed = await chain.settlement.active_record(block), await self._free_at(found)
         if block.timestamp < freed and active.through <= found.exit_epoch:
             raise CommandFailed(await self._when(found))
-        if not await chain.settlement.is_quiet(block):
+        try:
+            proven = await proven_leaf(self._client, chain, account, block)
+        except (NoActiveRoot, NoVerifiedLeaf) as missing:
+            if (isinstance(missing, NoVerifiedLeaf) and not missing.absent) or block.timestamp < freed:
+                raise
+            offer = self._without_leaf(found, block.timestamp)
+        else:
+            call = chain.vault.withdraw(proven.leaf, proven.path)
+            offer = Withdrawal(Wei(found.held - proven.leaf.spent), Wei(proven.leaf.spent), call)
+        if not (offer.announces or await chain.settlement.is_quiet(block)):
             raise CommandFailed(
                 "A root is pending at the moment, and deposits are paid back only when none is: try again in a few minutes, at the latest "
                 f"within {chain.network.timing.epoch_length} s."
             )
-        proven = await proven_leaf(self._client, chain, account, block)
-        call = chain.vault.withdraw(proven.leaf, proven.path)
-        await gas_of(chain.backend, account, call)  # refused here, nothing is sent
-        return Withdrawal(Wei(found.held - proven.leaf.spent), Wei(proven.leaf.spent), proven, call)
+        await gas_of(chain.backend, account, offer.call)  # refused here, nothing is sent
+        return offer
+
+    def _without_leaf(self, found: Deposit, second: int) -> Withdrawal:
+        """For an account that the active root says nothing of: it announces, and is paid two epochs later unless somebody shows a leaf."""
+        if not found.payable_at:
+            return Withdrawal(Wei(found.held), Wei(0), self.chain.vault.announce_withdrawal(), announces=True)
+        if second < found.payable_at:
+            raise CommandFailed(
+                f"The withdrawal is announced, and can be paid from {local_time(found.payable_at)} on: run `dpn consumer withdraw` then."
+            )
+        return Withdrawal(Wei(found.held), Wei(0), self.chain.vault.withdraw_announced())
 
     async def withdraw(self, key: NodeKey, offer: Withdrawal) -> str:
         """Sends the withdrawal; the transaction's hash."""

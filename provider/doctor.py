@@ -32,7 +32,7 @@ from provider.picture import show_finding
 from provider.remedies import remedy
 from provider.store import Store
 from runtime.clock import Clock, SystemClock
-from runtime.terminal import UsageError
+from runtime.terminal import UsageError, local_time
 from wire.announcements import check_figures, check_location, check_place
 from wire.answers import ProviderView
 from wire.http import Client, PeerError, PeerRefused
@@ -170,7 +170,13 @@ class Visit:
         return ""
 
     async def _check_masters(self, masters: Sequence[Listing], offering: Offering) -> AsyncIterator[Finding]:
-        """The exchange by UDP and the dial-back, by each."""
+        """The exchange by UDP and the dial-back, by each; from genesis on, as masters answer nobody before."""
+        genesis = self._node.network.timing.genesis
+        if self._node.clock.now() < genesis:
+            yield Finding(
+                "masters", "note", f"the first epoch begins at {local_time(genesis)}, before that none is timed", "ask again then"
+            )
+            return
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self._port_open())
             store = Store(self._config.data_dir / "provider.sqlite", self._node.address, self._node.domain)

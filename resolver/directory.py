@@ -45,11 +45,11 @@ class PoolDirectory:
         now = self._clock.now()
         if not 0 <= now - self._listed_at < LISTING_LIFE_S:
             self._by_region, self._listed_at = {"": []}, now
-            for entry in self._resolver.connected():
-                if entry.presence.dns:
-                    self._by_region[""].append(entry.provider)
-                    if claimed := self._resolver.region_of(entry, now):
-                        self._by_region.setdefault(claimed, []).append(entry.provider)
+            for one in self._resolver.listed(now):
+                if one.entry.presence.dns:
+                    self._by_region[""].append(one.entry.provider)
+                    if one.region:
+                        self._by_region.setdefault(one.region, []).append(one.entry.provider)
         return self._by_region.get(region, [])
 
     def _published(self, entry: Entry) -> Published:

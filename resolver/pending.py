@@ -19,14 +19,18 @@ from wire.refusals import Refused
 MOST_MATCHES = 5
 MOST_OF_ONE = 6
 MOST_WAITING = 10_000
+MOST_ASKED = 60
+"""How often one request is answered: a consumer that waits asks every other second."""
 
 
 @dataclass(slots=True)
 class Waiting:
-    """One request. until: the UTC second from which on it is forgotten. shown: to whom its consumer was pointed."""
+    """One request. until: the UTC second from which on it is forgotten. asked: how often it was answered. shown: to whom its consumer was
+    pointed."""
 
     consumer: Address
     until: int
+    asked: int = 1
     shown: set[Address] = field(default_factory=set)
 
 
@@ -43,6 +47,9 @@ class PendingPool:
         self.sweep(rules, now)
         known = self._waiting.get(digest)
         if known is not None:
+            if known.asked >= MOST_ASKED:
+                raise Refused("busy", "this request was answered as often as it may be", {"answers": str(known.asked)}, known.until)
+            known.asked += 1
             return known
         begun = self._begun.get(request.consumer, [])
         if len(begun) >= MOST_OF_ONE:

@@ -17,6 +17,7 @@ from chain.view import Deposit
 from resolver.estimates import estimate
 from resolver.latency import check_batch, is_confirmed, next_try
 from resolver.location import location_code, refutations
+from resolver.market import Listed, Market
 from resolver.matching import Candidate, rank
 from resolver.pending import PendingPool, check_deposit
 from resolver.pool import (
@@ -46,6 +47,8 @@ log = logging.getLogger(__name__)
 
 MOST_HINTS = 256
 """Round trips, and providers left out, in one query."""
+MOST_LOOKS = 10
+"""Looks at the market in one second, of all that ask: nobody needs a deposit for them, and each reads the whole pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class Resolver:
         self._tickets: dict[tuple[Address, int], tuple[EpochUptime, Signed[UptimeTicket]]] = {}
         self.surroundings = surroundings
         self.pending = PendingPool()
+        self._market = Market()
+        self._looks = (0, 0)
 
     @property
     def address(self) -> Address:
@@ -117,8 +122,8 @@ class Resolver:
     def match(self, query: MatchQuery) -> Matches:
         """The best connected providers for a request, with endpoints if a deposit covers what it reserves; without any it waits.
 
-        A request that reserves nothing is a look at the market: it shows no endpoint and is kept nowhere. Raises `SignatureError` or
-        `Refused`, then nothing is kept either.
+        A request that reserves nothing is a look at the market: it shows no endpoint and is kept nowhere, and there are only so many a
+        second (`busy`). Raises `SignatureError` or `Refused`, then nothing is kept either.
         """
         request, now = verify(query.request, self._domain), self._clock.now()
         terms, digest = self.surroundings.terms, digest_of(request, self._domain)
@@ -128,6 +133,7 @@ class Resolver:
                 raise Refused("absurd_value", f"at most {MOST_HINTS} entries are taken", {"field": hint})
         vector, without = {one.master: one.rtt_us for one in query.vector}, frozenset(query.without)
         if request.budget_from == request.budget_to:
+            self._count_look(int(now))
             found = rank(request, digest, self._candidates(vector, without, now), terms)
             return Matches(self.address, int(now), 0, tuple(replace(match, host="", port=0) for match in found))
         check_deposit(request, self.surroundings.deposits)
@@ -136,28 +142,33 @@ class Resolver:
         waiting.shown.update(match.provider for match in found)
         return Matches(self.address, int(now), waiting.until, found)
 
+    def _count_look(self, second: int) -> None:
+        since, looks = self._looks
+        if since == second and looks >= MOST_LOOKS:
+            raise Refused("busy", "many are looking at the market, and a request that a deposit covers goes before", next_try=second + 1)
+        self._looks = second, looks + 1 if since == second else 1
+
     def _candidates(self, vector: Mapping[Address, int], without: Container[Address], now: float) -> Iterator[Candidate]:
         terms, reputations = self.surroundings.terms, self.surroundings.reputations
-        for entry in self.connected():
+        for one in self.listed(now):
+            entry = one.entry
             if entry.provider in without:
                 continue
             presence = entry.presence
-            own = {held.signed.message.master: held.signed.message.rtt_min_us for held in entry.reports}
             yield Candidate(
                 provider=entry.provider,
                 host=presence.host,
                 port=presence.port,
-                region=self.region_of(entry, now),
+                region=one.region,
                 bandwidth=presence.bandwidth,
                 price=presence.price,
-                rtt=estimate(vector, own, terms),
+                rtt=estimate(vector, one.rtts, terms),
                 reputation=reputations.get(entry.provider, terms.rules.reputation_prior_ppm),
             )
 
-    def region_of(self, entry: Entry, now: float) -> str:
-        """The region that an entry claims; empty if it claims none, or if that is refuted."""
-        views = standing(entry, self.surroundings.terms, now).masters
-        return "" if refutations(entry.presence, views, self.surroundings.places) else entry.presence.region
+    def listed(self, now: float) -> Iterator[Listed]:
+        """The providers connected at `now`, with the region that each claims and that is not refuted."""
+        return self._market.listed(self._entries, self.surroundings.terms, self.surroundings.places, now)
 
     def provider(self, provider: Address) -> ProviderView:
         """Raises `Refused` (`not_found`) for a provider the pool does not know."""
@@ -174,12 +185,12 @@ class Resolver:
 
     def counts(self) -> dict[str, int]:
         """How many providers are in each state now."""
-        now = self._clock.now()
-        return dict(Counter(standing(entry, self.surroundings.terms, now).state for entry in self._entries.values()))
+        surroundings = self.surroundings
+        return dict(Counter(self._market.states(self._entries, surroundings.terms, surroundings.places, self._clock.now())))
 
     def connected(self) -> Iterator[Entry]:
         """The providers that are connected at this moment."""
-        return (entry for provider in tuple(self._entries) if (entry := self.connected_entry(provider)) is not None)
+        return (one.entry for one in self.listed(self._clock.now()))
 
     def connected_entry(self, provider: Address) -> Entry | None:
         """The provider's entry if it is connected at this moment."""
@@ -208,6 +219,7 @@ class Resolver:
 
     def _forget(self, provider: Address) -> None:
         self._store.forget(provider)
+        self._market.forget(provider)
         del self._entries[provider]
         for key in [key for key in self._tickets if key[0] == provider]:
             del self._tickets[key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,17 @@ import pytest
 from chain.keys import NodeKey
 from chain.rules import Rules
 from chain.typed import Domain, Signed, sign
-from chain.types import Address
-from consumer.connecting import MOST_KNOCKED, Caller, Failure, go_through_best
+from chain.types import Address, Digest
+from consumer.connecting import MOST_KNOCKED, Aside, Caller, Failure, go_through_best
 from consumer.store import Store
+from provider.covering import Cover
 from runtime.clock import SystemClock
+from tests.tunnels import HOST as PROVIDER_HOST
+from tests.tunnels import PRICE, PROVIDER, Keys, provider_at
 from wire.answers import Match
 from wire.messages import SessionRequest
+from wire.refusals import Refused
+from wire.sessions import DemandClaim
 from wire.tls import make_identity, server_context
 
 DOMAIN = Domain(31337, Address("0x" + "5e" * 20))
@@ -29,9 +35,9 @@ def match(host: str, port: int, number: int = 1) -> Match:
     return Match(Address(f"0x{number:040x}"), host, port, "DE", 10**8, 1, 0, 1, 0, 0, 0, 0, 0)
 
 
-def request() -> Signed[SessionRequest]:
+def request(max_price: int = 10) -> Signed[SessionRequest]:
     now = int(time.time())
-    return sign(SessionRequest(CONSUMER.address, "", 0, 10**6, 10, 0, 10**18, 1, now + 60), DOMAIN, CONSUMER)
+    return sign(SessionRequest(CONSUMER.address, "", 0, 10**6, max_price, 0, 10**18, 1, now + 60), DOMAIN, CONSUMER)
 
 
 def failures(folder: Path, *candidates: Match, rules: Rules = LENIENT) -> tuple[Failure, ...]:
@@ -89,3 +95,37 @@ def test_another_node_at_the_port_and_a_list_without_end(tmp_path: Path) -> None
     assert [one.code for one in failed] == ["provider_failed"] * MOST_KNOCKED
     assert came == MOST_KNOCKED
     assert all(OTHER.address in one.said for one in failed)
+
+
+@pytest.mark.parametrize("code", ["session_closed", "budget_spent", "not_covered"])
+def test_one_that_quotes_and_then_refuses_is_left_alone_whatever_it_says(
+    tmp_path: Path, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The interval that was accepted is not used again, and nothing is spent; the reason that it names does not bring it back at once."""
+
+    async def refuse(_: Keys, claim: DemandClaim, session_id: Digest) -> Cover:
+        raise Refused(code)
+
+    async def scene() -> None:
+        monkeypatch.setattr(Keys, "cover", refuse)
+        (tmp_path / "provider").mkdir()
+        store = Store(tmp_path / "consumer.sqlite", CONSUMER.address, DOMAIN)
+        try:
+            async with provider_at(tmp_path / "provider", LENIENT) as served:
+                offered = match(PROVIDER_HOST, served.listener.port)
+                offered = replace(offered, provider=PROVIDER.address)
+                caller = Caller(CONSUMER, DOMAIN, LENIENT, SystemClock(), store, None)
+                asked = request(max_price=PRICE)
+                gone, failed = await go_through_best(asked, [offered], caller)
+            assert gone is None
+            (failure,) = failed
+            aside = Aside()
+            aside.put(failure.provider, failure.code, 0)
+            assert aside.at(0) == (PROVIDER.address,)
+            assert store.reserved_until() == asked.message.budget_to
+            (known,) = store.sessions()
+            assert (known.fee, known.reason) == (0, code)
+        finally:
+            store.close()
+
+    asyncio.run(scene())

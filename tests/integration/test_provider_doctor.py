@@ -81,6 +81,16 @@ def test_what_it_says_of_a_provider_that_is_well_and_of_one_that_is_not(deployed
     asyncio.run(scene())
 
 
+def test_before_the_first_epoch_nobody_is_blamed(deployed: Deployed, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(deployed, deployed.network.timing.genesis - 30.0, tmp_path) as net:
+            found = await visit(net)
+            assert (found["masters"].code, found["announcement"].code) == ("note", "ok")
+            assert not any(check.startswith("master ") for check in found)
+
+    asyncio.run(scene())
+
+
 def test_a_clock_that_is_wrong_is_found(deployed: Deployed, tmp_path: Path) -> None:
     async def scene() -> None:
         start = deployed.network.timing.start_of(1) + 20_003.0

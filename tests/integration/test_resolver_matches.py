@@ -12,6 +12,8 @@ from chain.keys import NodeKey
 from chain.typed import sign
 from chain.types import Address, Wei
 from chain.view import Deposit
+from resolver.pending import MOST_ASKED
+from resolver.service import MOST_LOOKS
 from tests.integration.test_resolver_api import Served, on_loopback, refused
 from tests.unit.resolver.pool_world import (
     CONSUMER,
@@ -173,5 +175,57 @@ def test_a_refuted_claim_is_out_of_matchmaking_and_display(tmp_path: Path) -> No
         assert (view.state, view.location, view.region, view.latitude, view.longitude) == ("connected", "location_refuted", "", 0, 0)
         assert [(one.master, one.rtt_min_us) for one in view.refutations] == [(MASTERS[0].address, 1_000), (MASTERS[1].address, 2_000)]
         assert all(one.least_us > 50_000 for one in view.refutations)
+
+    on_loopback(tmp_path, go)
+
+
+def test_looks_at_the_market_are_bounded_and_hold_up_no_depositor(tmp_path: Path) -> None:
+    async def go(node: Served) -> None:
+        await join(node, PROVIDER)
+        looks = [query_of(key=STRANGER, consumer=STRANGER.address, budget_to=0, nonce=n) for n in range(MOST_LOOKS + 1)]
+        for look in looks[:-1]:
+            assert len((await ask(node, look)).matches) == 1
+        assert refused(*await node.post("/v1/matches", looks[-1])) == "busy"
+        assert len((await ask(node, query_of(nonce=1))).matches) == 1
+        await node.clock.advance(1)
+        assert len((await ask(node, looks[-1])).matches) == 1
+
+    on_loopback(tmp_path, go)
+
+
+def test_one_request_is_answered_so_often_and_no_more(tmp_path: Path) -> None:
+    async def go(node: Served) -> None:
+        for _ in range(MOST_ASKED):
+            await ask(node, query_of(nonce=1))
+        status, body = await node.post("/v1/matches", query_of(nonce=1))
+        assert refused(status, body) == "busy"
+        assert json.loads(body)["error"]["nextTry"] == START + 60
+        assert (await ask(node, query_of(nonce=2))).matches == ()
+
+    on_loopback(tmp_path, go)
+
+
+def test_odd_hints_are_answered_or_refused_and_move_nobody_else(tmp_path: Path) -> None:
+    """A vector with unlisted, repeated and huge round trips, and one that names the consumer's own distance as nothing."""
+
+    async def go(node: Served) -> None:
+        await join(node, PROVIDER)
+        await join(node, OTHER, "5.9.9.9", rtts=(30_000,) * 3)
+        honest = [match.provider for match in (await ask(node, query_of(nonce=1))).matches]
+        first = MASTERS[0].address
+        for nonce, vector in enumerate(
+            (
+                (MasterRtt(STRANGER.address, 1), MasterRtt(PROVIDER.address, 2**32 - 1)),
+                (MasterRtt(first, 5), MasterRtt(first, 2**32 - 1), MasterRtt(first, 0)),
+                (MasterRtt(first, 0),),
+            ),
+            start=2,
+        ):
+            found = (await ask(node, query_of(nonce=nonce, vector=vector))).matches
+            assert [match.provider for match in found] == honest
+            assert all(0 <= match.rtt_low_us <= match.rtt_high_us for match in found)
+        far = query_of(nonce=5, vector=[MasterRtt(first, 2**32 - 1)])
+        assert (await ask(node, far)).matches == (), "who says it is far from everybody is shown nobody"
+        assert [match.provider for match in (await ask(node, query_of(nonce=1))).matches] == honest
 
     on_loopback(tmp_path, go)

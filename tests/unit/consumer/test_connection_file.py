@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from consumer.cli import app
-from consumer.status import FILE, Connection, Left, read, write
-from runtime.terminal import NoAnswer
+from consumer.status import FILE, LOCK, Connection, Left, held, read, write
+from runtime.terminal import NoAnswer, UsageError
 
 PROVIDER = "0x" + "aa" * 20
 PICTURE = Connection(
@@ -78,3 +80,28 @@ def test_the_command_says_it_in_lines_and_in_json(tmp_path: Path) -> None:
     write(tmp_path, replace(PICTURE, state="ended"))
     assert CliRunner().invoke(app, ["status", "--data-dir", str(tmp_path)]).exit_code == 3
     assert CliRunner().invoke(app, ["status", "--data-dir", str(tmp_path / "none")]).exit_code == 3
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from consumer.status import held
+with held(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_folder_is_of_one_connection_until_that_is_gone_even_by_a_kill(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(UsageError, match="data-dir of its own"), held(folder):
+            pytest.fail("it was another's")
+        other.kill()
+        other.wait()
+        with held(folder):
+            assert (folder / LOCK).stat().st_mode & 0o777 == 0o600
+    with held(folder):
+        pass
