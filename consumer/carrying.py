@@ -1,8 +1,10 @@
 """A tunnel through one provider: its streams, and the receipts that pay for them.
 
 The control connection says what each end has counted; each stream has a connection of its own, some ready before they are asked for, and
-one that has ended in order carries the next. A receipt is signed when half of the credit is unreceipted, every `receipt_every_s` and at the
-end; it is on disk before it leaves.
+one that has ended in order carries the next. A receipt is signed when three quarters of the credit are unreceipted, every
+`receipt_every_s` and at the end; it is kept before it leaves.
+
+Long because streams and receipts share one end: what has come until the last stream is over is what the last receipt is over.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ from chain.typed import Domain, Signed, sign, verify
 from consumer.metering import Usage, UsageMeter
 from consumer.store import Store
 from runtime.clock import Clock
+from wire.handover import HAND_OVER_S, handed_over
 from wire.messages import Offer, SessionRequest, UsageReceipt, UsageReport
 from wire.refusals import TABLE
 from wire.secure import TALK_S, Channel, ChannelError
 from wire.sessions import affordable_bytes
-from wire.splice import ENDED, Splice
+from wire.splice import BROKEN, ENDED, Splice
 from wire.tunnel import ANSWERED, GOODBYE, JOIN, OK, OPEN, PING, PONG, RECEIPT, REPORTED, Beat, Join, Open, Opened, Word
 
 SPARES = 2
@@ -36,6 +39,8 @@ HANDSHAKES = 4
 """At the same time; a provider takes only so many of one address."""
 ANSWER_S = 20.0
 """The longest that a provider may take to reach a destination."""
+STALL_S = 1.0
+"""Without a byte for so long a receipt is signed early: other sessions with the provider may have used up the credit they share."""
 LOST = "provider_failed"
 
 
@@ -65,10 +70,11 @@ class Tunnel:
         most = affordable_bytes(offer.price, self.budget)
         self._meter = UsageMeter(most, opened.credit, self._due.set, lambda: self._part("budget_spent"))
         self._began, self._sequence, self._signed = line.clock.now(), 0, (0, 0)
-        self._closing, self._parting = False, ""
+        self._closing, self._said_goodbye, self._parting = False, False, ""
         self._receipting, self._signed_at = asyncio.Lock(), 0.0
         self._spares: list[Channel] = []
         self._live: set[Splice] = set()
+        self._quiet = asyncio.Event()
         self._handshakes = asyncio.Semaphore(HANDSHAKES)
         self._tasks = {asyncio.create_task(self._listen()), asyncio.create_task(self._keep_receipting())}
         self._warm()
@@ -114,7 +120,7 @@ class Tunnel:
                 async with asyncio.timeout(TALK_S):
                     await self._receipt()
                     if not self._parting:
-                        await self._line.control.send(GOODBYE, Word(reason, ""))
+                        await self._say_goodbye(reason)
                     await self.closed.wait()
         self._end(self._parting or reason)
         for task in tuple(self._tasks):
@@ -155,10 +161,15 @@ class Tunnel:
                 splice.stop()
             else:
                 splice.start()
-            return await splice.done
+            outcome = await splice.done
+            if outcome not in (ENDED, BROKEN):
+                await handed_over(client)
+            return outcome
         finally:
             splice.stop()
             self._live.discard(splice)
+            if not self._live:
+                self._quiet.set()
 
     async def _joined(self) -> Channel:
         """A new connection that belongs to the session."""
@@ -207,23 +218,43 @@ class Tunnel:
 
     async def _keep_receipting(self) -> None:
         """Signs what is due, and asks a provider that has been silent whether it is still there."""
-        every = self._line.rules.receipt_every_s
+        every, waited = self._line.rules.receipt_every_s, 0.0
         try:
             while not self.closed.is_set():
+                look, before = min(every, STALL_S), self.usage.total
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(every):
+                    async with asyncio.timeout(look):
                         await self._due.wait()
+                waited += look
+                stalled = self.usage.total == before and self._meter.could_stall
+                if not self._due.is_set() and not stalled and waited < every:
+                    continue
                 self._due.clear()
+                waited = 0.0
+                parting = bool(self._parting)  # one that begins during a receipt has the next
+                if parting:
+                    await self._hear_out()
                 async with asyncio.timeout(TALK_S):
                     if not await self._receipt() and not self._parting:
                         self._answered.clear()
                         await self._line.control.send(PING, Beat(self._sequence))
                         await self._answered.wait()
-                    if self._parting:
-                        await self._line.control.send(GOODBYE, Word(self._parting, ""))
+                    if parting:
+                        await self._say_goodbye(self._parting)
                         self._end(self._parting)
         except (ChannelError, TimeoutError):
             self._end(self._parting or LOST)
+
+    async def _hear_out(self) -> None:
+        """Lets what the provider has read still come, for a moment: it is paid for."""
+        for splice in tuple(self._live):
+            splice.hear_out()
+        self._quiet.clear()
+        if self._live and not self.closed.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HAND_OVER_S):
+                    await self._quiet.wait()
+        self._stop_streams()
 
     async def _receipt(self) -> bool:
         """Signs, keeps and sends a receipt, and waits until it is answered; False if there is nothing new to sign."""
@@ -242,18 +273,24 @@ class Tunnel:
         duration = max(0, int(now - self._began))
         receipt = UsageReceipt(line.key.address, self.session_id, self._sequence, up, down, duration, line.rtt_us, int(now))
         signed = sign(receipt, line.domain, line.key)
-        await asyncio.to_thread(line.store.keep_receipt, signed)
+        line.store.keep_receipt(signed)
         self._meter.note_receipt(up + down)
         self._answered.clear()
         await line.control.send(RECEIPT, signed)
         await self._answered.wait()
 
+    async def _say_goodbye(self, reason: str) -> None:
+        self._said_goodbye = True
+        await self._line.control.send(GOODBYE, Word(reason, ""))
+
     async def _listen(self) -> None:
         try:
             while not self.closed.is_set():
                 kind, message = await self._line.control.receive(REPORTED, PONG, GOODBYE)
-                if kind == GOODBYE and (self._closing or self._parting):
+                if kind == GOODBYE and self._said_goodbye:
                     self._end(self._parting or "done")
+                elif kind == GOODBYE and self._closing:
+                    continue  # it is on its way, behind a last receipt
                 elif kind == GOODBYE:
                     self._part(message.code if message.code in TABLE else LOST)
                 elif kind == REPORTED:
@@ -272,10 +309,9 @@ class Tunnel:
         self._meter.receipted, self._meter.reported = sum(self._signed), report.bytes_up + report.bytes_down
 
     def _part(self, reason: str) -> None:
-        """Nothing more is carried; a last receipt is signed, then the session ends."""
+        """No new stream is carried; what is under way arrives, a last receipt is signed, then the session ends."""
         if not (self._parting or self._closing):
             self._parting = reason
-            self._stop_streams()
             self._due.set()
 
     def _end(self, reason: str) -> None:
@@ -284,6 +320,7 @@ class Tunnel:
             return
         self.reason = reason
         self.closed.set()
+        self._quiet.set()
         self._due.set()
         self._answered.set()
         self._stop_streams()

@@ -24,23 +24,30 @@ class Usage:
 class UsageMeter:
     """The meter of all streams of one session.
 
-    most: bytes that the budget affords. due: called when half of the credit is unreceipted. spent: called when the budget is used up.
+    most: bytes that the budget affords. due: called when three quarters of the credit are unreceipted: the last one
+    is for what comes while the receipt is on its way, and fewer receipts cost less. spent: called when the budget is used up.
     """
 
     def __init__(self, most: int, credit: int, due: Callable[[], None], spent: Callable[[], None]) -> None:
         self._left, self._due, self._spent = most, due, spent
         self.up = self.down = self.receipted = self.reported = 0
         self.credit = credit
-        self._due_at = 0
+        self._due_at = self._noted = 0
         self.note_receipt(0)
 
     @property
     def usage(self) -> Usage:
         return Usage(self.up, self.down, self.receipted, self.reported)
 
+    @property
+    def could_stall(self) -> bool:
+        """Whether a quarter of the credit is unreceipted."""
+        return 4 * (self.up + self.down - self._noted) >= self.credit
+
     def note_receipt(self, signed: int) -> None:
-        """A receipt over `signed` bytes has left: the next one is due after half of the credit."""
-        self._due_at = signed + max(1, self.credit // 2)
+        """A receipt over `signed` bytes has left: the next one is due after three quarters of the credit."""
+        self._noted = signed
+        self._due_at = signed + max(1, self.credit * 3 // 4)
 
     def allow(self, most: int) -> int:
         if self._left <= 0:

@@ -120,8 +120,9 @@ class Door:
             _, opened = await self._hear(COVER_S, OPENED)
             if opened.session_id != session_id:
                 raise ProviderFailed(f"{self.provider} opens another session than was agreed on")
-        except (Refused, ProviderFailed) as error:
-            store.end(session_id, error.code if isinstance(error, Refused) else "provider_failed", clock.now())
+        except BaseException as error:  # also a cancellation: nothing is used of the session, and its end is known
+            reason = error.code if isinstance(error, Refused) else "provider_failed" if isinstance(error, ProviderFailed) else "stopped"
+            store.end(session_id, reason, clock.now())
             raise
         self._mine = False
         line = Line(self._channel, self._dialler.open, self._key, domain, self._rules, clock, store, self.rtt_us)

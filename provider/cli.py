@@ -24,9 +24,10 @@ def run(config: NodeFile) -> None:
     """Run a provider until SIGTERM or Ctrl-C, which says goodbye to the resolver."""
     from provider.config import ProviderConfig
     from provider.node import run as daemon
+    from runtime import loop
     from wire.node import main
 
-    raise typer.Exit(main("provider", ProviderConfig, daemon, config))
+    raise typer.Exit(main("provider", ProviderConfig, daemon, config, loop.run))
 
 
 @app.command()

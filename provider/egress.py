@@ -89,12 +89,13 @@ class Policy:
         if any(name == end or name.endswith("." + end) for end in self.blocked_names):
             raise Refused("destination_blocked")
 
-    def check(self, address: IPAddress, port: int, own: Iterable[IPAddress], roles: Iterable[tuple[IPAddress, int]]) -> None:
+    def check(self, address: IPAddress, own: Iterable[IPAddress], roles: Iterable[IPAddress]) -> None:
         """`Refused` (`destination_refused`, `destination_blocked`) unless the address may be reached.
 
-        own: all of this machine's, with the announced one. roles: the endpoints that the chain lists.
+        own: all of this machine's, with the announced one. roles: those of the nodes that the chain lists, which are refused on every port:
+        what else listens there is the operator's own, and was opened for other nodes at most.
         """
-        if address in set(own) or any(address == host and port == theirs for host, theirs in roles):
+        if address in set(own) or address in set(roles):
             raise Refused("destination_refused")
         if any(address in network for network in self.blocked if network.version == address.version):
             raise Refused("destination_blocked")
@@ -148,15 +149,13 @@ def _look_up(host: str, port: int) -> tuple[IPAddress, ...]:
     return tuple(dict.fromkeys(ipaddress.ip_address(str(place[0])) for *_, place in found))
 
 
-def choose(
-    policy: Policy, found: Iterable[IPAddress], port: int, own: Iterable[IPAddress], roles: Iterable[tuple[IPAddress, int]]
-) -> Destination:
+def choose(policy: Policy, found: Iterable[IPAddress], port: int, own: Iterable[IPAddress], roles: Iterable[IPAddress]) -> Destination:
     """The first of these addresses that may be reached; `Refused` as the first one is if none may."""
-    own, roles = tuple(own), tuple(roles)
+    own, roles = frozenset(own), frozenset(roles)
     refusals = []
     for address in found:
         try:
-            policy.check(address, port, own, roles)
+            policy.check(address, own, roles)
         except Refused as refused:
             refusals.append(refused)
         else:

@@ -14,6 +14,7 @@ from provider.caps import Caps
 from provider.config import ProviderConfig
 from provider.covering import Covering
 from provider.duties import Duty, Errands
+from provider.egress import Resolver
 from provider.equipment import Equipment, ignore
 from provider.listener import listening
 from provider.measuring import Measuring
@@ -55,10 +56,14 @@ async def provide(
         caps = Caps(config.data_dir / "carried.sqlite", allowance, node.domain)
         opened.callback(caps.close)
         roster = Roster(node.chain, node.clock, config.poll_s, config.resolver)
-        streams = Streams(policy, limits, Surroundings(config, roster).places, config.bind_host)
+        resolver = Resolver()
+        opened.callback(resolver.close)
+        surroundings = Surroundings(config.reachable_host, config.bind_host, roster.view, resolver)
+        streams = Streams(policy, limits, surroundings.places, config.bind_host)
         opened.callback(streams.close)
-        coverage = Covering(roster, node.client, node.clock, node.domain, node.network.timing.epoch_at)
         sessions = store.sessions(node.network.timing)
+        coverage = Covering(roster, node.client, node.clock, node.domain, node.network.timing.epoch_at, sessions.add_demand)
+        opened.push_async_callback(coverage.close)
         serving = Serving(node.key, node.network, node.clock, entropy, terms, sessions, caps, coverage, streams)
         serving.close_left_open()
         listener = await opened.enter_async_context(listening(config.bind_host, config.port, node.key, node.domain, node.clock))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -26,10 +25,11 @@ from chain.types import Address, Digest
 from provider.caps import Caps
 from provider.covering import Coverage
 from provider.metering import Credit, Rate, SessionMeter
+from provider.reporting import Reporting, round_trip_us
 from provider.session_store import Served, SessionStore, StoredSession
 from provider.streams import Session, Streams
 from runtime.clock import Clock
-from wire.messages import Offer, SessionRequest, UsageReceipt, UsageReport
+from wire.messages import Offer, SessionRequest, UsageReceipt
 from wire.refusals import Refused
 from wire.secure import TALK_S, Channel, ChannelError, ChannelMisused
 from wire.sessions import DemandClaim, affordable_bytes, check_request, is_acceptance, session_id
@@ -61,10 +61,12 @@ MOST_ASKING = 256
 MOST_QUESTIONS = 64
 """Before a session, on one connection."""
 LOOK_S = 0.25
+COUNT_BYTES = 1 << 20
+"""The caps are told of what was carried after so many bytes, or after `LOOK_S`: a cap is overrun by no more."""
+SETTLE_S = 1.0
+"""The longest that a receipt is safe from a kill and not from a power cut."""
 OVERDUE_TURNS = 3
 """Times `receiptEveryS` after which a session that owes a receipt is closed."""
-TCP_INFO_RTT = slice(68, 72)
-"""Where Linux's struct tcp_info has the smoothed round trip, microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +91,12 @@ class Serving:
         self._key, self._clock, self._entropy, self._terms = key, clock, entropy, terms
         self._domain, self._rules, self._timing = network.domain, network.rules, network.timing
         self._store, self._caps, self._coverage, self.streams = store, caps, coverage, streams
+        self._reporting = Reporting(key, network.domain, store)
         self._sessions: dict[Digest, Session] = {}
         self._opening: set[Digest] = set()
         self._credits: dict[Address, Credit] = {}
         self._rate = Rate(terms.rate, time.monotonic)
-        self._asking = 0
+        self._asking = self._uncounted = 0
         self.leaving = False
         self.idle = asyncio.Event()
         """Set while no session is served."""
@@ -108,6 +111,7 @@ class Serving:
 
     def figures(self) -> dict[str, object]:
         """Counts for the operator: never whom, never where."""
+        self._count_carried()
         day, month = self._caps.carried(self._clock.now())
         return {
             "sessions": len(self._sessions),
@@ -121,18 +125,8 @@ class Serving:
         }
 
     def close_left_open(self) -> None:
-        """Ends what a crash has left open, each with a last report of the counts that were kept."""
-        now = self._clock.now()
-        for stored in self._store.open_sessions():
-            if stored.report is None or _counts(stored.report.message) != (stored.served.up, stored.served.down):
-                sequence = stored.receipt.message.sequence if stored.receipt is not None else 0
-                if stored.report is not None:
-                    sequence = max(sequence, stored.report.message.sequence)
-                self._keep_report(stored.session_id, sequence, stored.served, now)
-            unpaid = stored.served.up + stored.served.down - (sum(_counts(stored.receipt.message)) if stored.receipt else 0)
-            if unpaid > 0:
-                self._store.set_credit(stored.consumer, self._rules.credit_start_bytes)
-            self._store.close(stored.session_id, "crashed", now)
+        """Ends what a crash has left open."""
+        self._reporting.close_left_open(self._rules.credit_start_bytes, self._clock.now())
 
     def end_all(self, code: str) -> None:
         """Ends every session for a reason of the provider's own."""
@@ -174,10 +168,11 @@ class Serving:
             return
         session, stored = opened
         try:
-            await self._say(channel, OPENED, Opened(session.session_id, session.token, self._credits[consumer].limit))
+            await self._say(channel, OPENED, Opened(session.session_id, session.token, self._share(consumer)))
             await self._attend(channel, session, stored)
         finally:
             session.end("done")
+            session.stop()
             self._settle(session, stored)
 
     async def _until_accepted(self, channel: Channel, consumer: Address, kind: int, word: Any) -> tuple[Session, StoredSession] | None:
@@ -264,6 +259,10 @@ class Serving:
             self._credits[consumer] = Credit(rules.credit_start_bytes, rules.credit_most_bytes, limit)
         return self._credits[consumer]
 
+    def _share(self, consumer: Address) -> int:
+        """What a session of the consumer may count on of its credit: the others use it as well."""
+        return self._credits[consumer].limit // max(1, sum(other.consumer == consumer for other in self._sessions.values()))
+
     # During a session
 
     async def _attend(self, channel: Channel, session: Session, stored: StoredSession) -> None:
@@ -272,9 +271,13 @@ class Serving:
         last_second = self._timing.end_of(stored.epochs[1])
         reported = Served()
         sequence = 0
-        parting_until = 0.0
+        parting_until = settle_at = 0.0
         while True:
             now = self._clock.now()
+            self._count_carried()
+            if settle_at and now >= settle_at:
+                settle_at = 0.0
+                await asyncio.to_thread(self._store.settle)
             if owing_since is None and session.meter.unreceipted:
                 owing_since = now
             if owing_since is not None and now - owing_since > OVERDUE_TURNS * self._rules.receipt_every_s:
@@ -306,10 +309,10 @@ class Serving:
                     self.refused[refused.code] += 1
                     session.end(refused.code)
                     break
-                owing_since = None
+                owing_since, settle_at = None, settle_at or now + SETTLE_S
         final = self._served(channel, session, stored)
         if (final.up, final.down) != (reported.up, reported.down):
-            self._keep_report(session.session_id, sequence, final, max(session.said_at, self._clock.now()))
+            self._reporting.keep_last(session.session_id, sequence, final, max(session.said_at, self._clock.now()))
         with contextlib.suppress(ChannelError, TimeoutError):
             await self._say(channel, GOODBYE, Word(session.ending, ""))
 
@@ -328,18 +331,19 @@ class Serving:
             raise Refused("stale_time" if receipt.time < now else "future_time", "", {"time": str(receipt.time), "now": str(int(now))})
         session.said_at = now = max(session.said_at, now)
         served = self._served(channel, session, stored)
-        report = self._report(session.session_id, receipt.sequence, served, now)
-        await asyncio.to_thread(self._store.keep_answer, signed, report, now)
+        report = self._reporting.report(session.session_id, receipt.sequence, served, now)
+        self._store.keep_answer(signed, report, now)
         credit = self._credits[session.consumer]
         before = credit.limit
         session.meter.receipt(receipt.bytes_up + receipt.bytes_down)
         if credit.limit != before:
             await asyncio.to_thread(self._store.set_credit, session.consumer, credit.limit)
-        await self._say(channel, REPORTED, Reported(report, credit.limit))
+        await self._say(channel, REPORTED, Reported(report, self._share(session.consumer)))
         return receipt.sequence, served
 
     def _settle(self, session: Session, stored: StoredSession) -> None:
         """The session is over: what it still owes is lost, and the consumer's credit with it."""
+        self._count_carried()
         session.meter.close()
         credit = self._credits[session.consumer]
         self._sessions.pop(session.session_id, None)
@@ -354,21 +358,21 @@ class Serving:
         log.info("session 0x%s of %s ended: %s", session.session_id.hex()[:16], stored.consumer, session.ending)
 
     def _served(self, channel: Channel, session: Session, stored: StoredSession) -> Served:
-        return Served(
-            session.meter.up, session.meter.down, max(0, int(max(session.said_at, self._clock.now())) - stored.opened), _round_trip(channel)
-        )
-
-    def _keep_report(self, name: Digest, sequence: int, served: Served, now: float) -> None:
-        signed = self._report(name, sequence, served, now)
-        self._store.keep_report(signed)
-
-    def _report(self, name: Digest, sequence: int, served: Served, now: float) -> Signed[UsageReport]:
-        report = UsageReport(self._key.address, name, sequence, served.up, served.down, served.duration, served.rtt_us, int(now))
-        return sign(report, self._domain, self._key)
+        seconds = int(max(session.said_at, self._clock.now())) - stored.opened
+        return Served(session.meter.up, session.meter.down, max(0, seconds), round_trip_us(channel))
 
     def _carried(self, size: int) -> None:
+        self._uncounted += size
+        if self._uncounted >= COUNT_BYTES:
+            self._count_carried()
+
+    def _count_carried(self) -> None:
+        """Tells the caps what was carried, and ends every session if it was enough."""
+        if not self._uncounted:
+            return
         now = self._clock.now()
-        self._caps.count(size, now)
+        self._caps.count(self._uncounted, now)
+        self._uncounted = 0
         code = self._caps.refusal(now)
         if code:
             self.end_all(code)
@@ -379,14 +383,3 @@ class Serving:
     async def _say(self, channel: Channel, kind: int, message: Any) -> None:
         async with asyncio.timeout(TALK_S):
             await channel.send(kind, message)
-
-
-def _counts(statement: UsageReceipt | UsageReport) -> tuple[int, int]:
-    return statement.bytes_up, statement.bytes_down
-
-
-def _round_trip(channel: Channel) -> int:
-    """Microseconds, as the kernel has smoothed them; 0 where it does not say."""
-    with contextlib.suppress(OSError):
-        return int.from_bytes(channel.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)[TCP_INFO_RTT], "little")
-    return 0

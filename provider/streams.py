@@ -11,24 +11,25 @@ import hmac
 import ipaddress
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from chain.types import Address, Digest
 from provider.egress import Destination, Policy, Resolver, choose
 from provider.metering import SessionMeter
 from wire.addresses import IPAddress
+from wire.handover import handed_over
 from wire.refusals import Refused
 from wire.secure import Channel
-from wire.splice import ENDED, Splice
+from wire.splice import ENDED, STOPPED, Splice
 from wire.tunnel import ANSWERED, OK, OPEN, Answered, Join
 
 CONNECT_S = 10.0
 MOST_CONNECTING = 32
 """Connects of one session that are under way."""
 
-Places = Callable[[], Awaitable[tuple[frozenset[IPAddress], Iterable[tuple[IPAddress, int]]]]]
-"""Gives this machine's own addresses, and the endpoints of listed roles."""
+Places = Callable[[], Awaitable[tuple[frozenset[IPAddress], frozenset[IPAddress]]]]
+"""Gives this machine's own addresses, and those of listed roles."""
 
 
 @dataclass(slots=True)
@@ -48,14 +49,20 @@ class Session:
     said_at: float = 0.0
 
     def end(self, code: str) -> None:
-        """Nothing more is carried; the first code counts. Those who attend to it see to the rest."""
+        """Nothing more is read; the first code counts. What was read is handed on, and its streams end in a reset; those who attend to the
+        session see to the rest."""
         if not self.ending:
             self.ending = code
             for splice in tuple(self.splices):
-                splice.stop()
-            for channel in tuple(self.channels):
-                channel.close()
-            self.channels.clear()
+                splice.read_no_more()
+
+    def stop(self) -> None:
+        """Nothing more is carried; after `end`."""
+        for splice in tuple(self.splices):
+            splice.stop()
+        for channel in tuple(self.channels):
+            channel.close()
+        self.channels.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +143,12 @@ class Streams:
             self.opened += 1
             self.live += 1
             splice.start()
-            return await splice.done == ENDED
+            outcome = await splice.done
+            if outcome == STOPPED:
+                await handed_over(plain, channel.sock)
+            elif outcome != ENDED:
+                await handed_over(plain)
+            return outcome == ENDED
         finally:
             if splice is not None:
                 self.live -= 1

@@ -5,8 +5,9 @@ DatabaseMismatch    the file was made for another chain or contract; the sentenc
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,26 @@ def open_database(path: Path, tables: Iterable[type[SQLModel]], domain: Domain) 
             engine.dispose()
             raise DatabaseMismatch(f"{path} belongs to the network {known.network}, this node is on {domain}: give it another data_dir.")
     return engine
+
+
+@contextlib.contextmanager
+def quickly(engine: Engine) -> Iterator[Any]:
+    """A cursor whose writes are committed at the end without waiting for the disk: a kill loses none of them; a power cut may lose what
+    was written since the last commit that waited, or the last `settle`. Takes tens of microseconds, where a disk takes milliseconds.
+    """
+    with contextlib.closing(engine.raw_connection()) as connection:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        try:
+            yield cursor
+            connection.commit()
+        finally:
+            connection.rollback()
+            cursor.execute("PRAGMA synchronous=FULL")
+            cursor.close()
+
+
+def settle(engine: Engine) -> None:
+    """Has everything that was committed on disk. Waits for the disk, and for nobody who reads or writes."""
+    with contextlib.closing(engine.raw_connection()) as connection:
+        connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

@@ -1,4 +1,4 @@
-"""How a daemon repeats its duties, and how it stops."""
+"""How a daemon runs, repeats its duties, and stops."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any, TypeVar
 
 from chain.errors import Recoverable
 from runtime.clock import Clock
@@ -15,6 +15,17 @@ from runtime.clock import Clock
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """As `asyncio.run`, for the daemons that carry data: on uvloop's event loop, which spends a third less on a wake-up, where it is
+    installed, else on asyncio's own."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(main)
 
 
 async def every(seconds: float, step: Callable[[], Awaitable[object]], stop: asyncio.Event, clock: Clock) -> None:

@@ -50,13 +50,18 @@ def network_of(rules: Rules) -> Network:
 
 @dataclass(slots=True)
 class Keys:
-    """Validators of equal stake that sign whatever is shown to them. silent: that many do not."""
+    """Validators of equal stake that sign whatever is shown to them, while `answer` is set."""
 
     clock: Clock
     asked: list[DemandClaim] = field(default_factory=list)
+    answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.answer.set()
 
     async def cover(self, claim: DemandClaim, session_id: Digest) -> Cover:
         self.asked.append(claim)
+        await self.answer.wait()
         request, provider = claim.request.message, claim.offer.message.provider
         receipts = []
         for key in VALIDATORS:
@@ -91,7 +96,7 @@ async def provider_at(
     allowance: Allowance | None = None,
     limits: StreamLimits | None = None,
     own: frozenset[IPAddress] = frozenset(),
-    roles: tuple[tuple[IPAddress, int], ...] = (),
+    roles: frozenset[IPAddress] = frozenset(),
     session_rate: float = 0.0,
 ) -> AsyncIterator[Served]:
     """A provider at `HOST`, on a free port."""
@@ -99,7 +104,7 @@ async def provider_at(
     store = Store(folder / "provider.sqlite", PROVIDER.address, DOMAIN)
     caps = Caps(folder / "carried.sqlite", allowance or Allowance(), DOMAIN)
 
-    async def places() -> tuple[frozenset[IPAddress], tuple[tuple[IPAddress, int], ...]]:
+    async def places() -> tuple[frozenset[IPAddress], frozenset[IPAddress]]:
         return own, roles
 
     streams = Streams(policy or Policy(opened=OPENED), limits or StreamLimits(), places, HOST)

@@ -12,11 +12,11 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -103,12 +103,18 @@ def status(node: Node, **counters: object) -> web.Response:
     return answer({"role": node.role, "address": node.address, "network": network, "time": int(node.clock.now()), **counters})
 
 
-def main(role: str, config_type: type[C], run: Callable[[C, asyncio.Event, Clock], Awaitable[None]], file: Path) -> int:
-    """Runs a role's daemon until SIGTERM or SIGINT; the exit code."""
+def main(
+    role: str,
+    config_type: type[C],
+    run: Callable[[C, asyncio.Event, Clock], Awaitable[None]],
+    file: Path,
+    start: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run,
+) -> int:
+    """Runs a role's daemon until SIGTERM or SIGINT; the exit code. start: the event loop to run on."""
     try:
         config = load(config_type, file, {})
         start_log(config.log_level, role)
-        asyncio.run(_until_stopped(run, config))
+        start(_until_stopped(run, config))
     except (ConfigError, KeyFileError, DatabaseMismatch, ValueError) as error:
         print(f"{role}: {error}", file=sys.stderr)
         return 2

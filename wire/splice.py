@@ -51,13 +51,14 @@ class Meter(Protocol):
 class Splice:
     """One stream. `done` becomes `ENDED` once both sides have ended and all was handed on: the TLS socket can then carry another stream.
 
-    It becomes something else if the stream failed: `CUT_OFF` (the tunnel stopped without an end), `BROKEN` (the plain side failed, or the
-    tunnel could not be written), `WAS_RESET` (the other end says that its side failed), `MISUSED` (a frame that is none), `STOPPED`. The
-    sockets are the caller's to close; after a failure the plain one is set to end in a reset, so that no program takes a part for all.
+    What was read is handed on also when the stream fails. `done` is something else then: `CUT_OFF` (the tunnel stopped without an end),
+    `BROKEN` (the plain side failed, or the tunnel could not be written), `WAS_RESET` (the other end says that its side failed), `MISUSED`
+    (a frame that is none), `STOPPED`. The sockets are the caller's to close, after `wire.handover`; after a failure the plain one is set to
+    end in a reset, so that no program takes a part for all.
     """
 
     __slots__ = (
-        "_ended_in", "_ended_out", "_head", "_in_rest", "_left", "_loop", "_meter", "_out_rest", "_parked", "_plain",
+        "_deaf", "_ended_in", "_ended_out", "_failure", "_head", "_in_rest", "_left", "_loop", "_meter", "_out_rest", "_parked", "_plain",
         "_plain_fd", "_seen_eof", "_tls", "_tls_fd", "done",
     )  # fmt: skip
 
@@ -70,7 +71,8 @@ class Splice:
         self._head = bytearray()
         self._left = 0  # payload bytes of the frame that is being read
         self._in_rest, self._out_rest = b"", b""  # what the plain side, the tunnel did not take
-        self._seen_eof = self._ended_out = self._ended_in = self._parked = False
+        self._failure = ""  # what it ends with once what was read is handed on
+        self._seen_eof = self._ended_out = self._ended_in = self._parked = self._deaf = False
 
     def start(self) -> None:
         """Begins to copy."""
@@ -81,6 +83,16 @@ class Splice:
     def stop(self) -> None:
         """Ends it where it is, unless it is done."""
         self._finish(STOPPED)
+
+    def read_no_more(self) -> None:
+        """Ends it as stopped once what was read from both sides is handed on."""
+        if not self.done.done():
+            self._fail(STOPPED)
+
+    def hear_out(self) -> None:
+        """Takes no more from the plain side, and hands on what comes through the tunnel until the other end ends it."""
+        if not self.done.done():
+            self._deafen()
 
     # From the program into the tunnel
 
@@ -124,7 +136,10 @@ class Splice:
         if self._out_rest:
             self._out_rest = b""
             self._loop.remove_writer(self._tls_fd)
-            if not self._seen_eof:
+            if self._failure:
+                self._fail(self._failure)
+                return
+            if not (self._seen_eof or self._deaf):
                 self._loop.add_reader(self._plain_fd, self._read_plain)
         if self._seen_eof:
             self._ended_out = True
@@ -138,58 +153,65 @@ class Splice:
     def _read_tls(self) -> None:
         if self._takes_nothing():
             return
-        filled, failure, again = 0, "", False
-        allow, received, read = self._meter.allow, self._meter.received, self._tls.recv_into
+        filled, failure, again, parked = 0, "", False, False
+        most, read, left = -1, self._tls.recv_into, self._left  # most: by the meter, which is asked once a turn
         try:
-            while not self._ended_in:
-                if self._left == 0:
+            while True:
+                if left == 0:
                     if filled and not self._tls.pending():
                         break  # a frame is complete; what comes after it wakes this up again
                     failure = self._read_header()
-                    if failure:
+                    left = self._left
+                    if failure or self._ended_in:
                         break
                     continue
-                size = min(self._left, CHUNK - filled)
-                if size == 0:
-                    again = True  # the rest may lie in the TLS socket already, and would wake nobody
-                    break
-                size = allow(size)
+                if most < 0:
+                    most = self._meter.allow(CHUNK)
+                    parked = most <= 0
+                size = min(left, most - filled)
                 if size <= 0:
-                    self._loop.remove_reader(self._tls_fd)
-                    self._park()
+                    again = not parked  # the rest may lie in the TLS socket already, and would wake nobody
                     break
                 size = read(_PAYLOAD[filled:], size)
                 if size == 0:
                     failure = CUT_OFF
                     break
-                received(size)
                 filled += size
-                self._left -= size
+                left -= size
         except _WAIT:
             pass
         except OSError:
             failure = CUT_OFF
+        self._left = left
+        if filled:
+            self._meter.received(filled)
         if self._ended_in:
             self._loop.remove_reader(self._tls_fd)
-        self._write_plain(_PAYLOAD[:filled])
+        if filled or self._ended_in:
+            self._write_plain(_PAYLOAD[:filled])
         if failure:
-            self._finish(failure)
+            self._fail(failure)
+        elif parked:
+            self._loop.remove_reader(self._tls_fd)
+            self._park()
         elif again and not self._in_rest:
             self._loop.call_soon(self._read_tls)
 
     def _takes_nothing(self) -> bool:
-        return self._ended_in or bool(self._in_rest) or self.done.done()
+        return self._ended_in or bool(self._in_rest) or bool(self._failure) or self.done.done()
 
     def _read_header(self) -> str:
         """Reads a frame's header; what is wrong with it, or nothing."""
-        more = self._tls.recv(HEADER - len(self._head))
-        if not more:
+        head = self._tls.read(HEADER - len(self._head))
+        if not head:
             return CUT_OFF
-        self._head += more
-        if len(self._head) < HEADER:
-            return ""
-        kind, self._left = parse_header(self._head)
-        self._head.clear()
+        if len(head) < HEADER:  # seldom: it came in pieces
+            self._head += head
+            if len(self._head) < HEADER:
+                return ""
+            head = bytes(self._head)
+            self._head.clear()
+        kind, self._left = parse_header(head)
         if kind == END and self._left == 0:
             self._ended_in = True
         elif kind != DATA:
@@ -213,6 +235,9 @@ class Splice:
         if waited:
             self._in_rest = b""
             self._loop.remove_writer(self._plain_fd)
+            if self._failure:
+                self._fail(self._failure)
+                return
             if not self._ended_in:
                 self._loop.add_reader(self._tls_fd, self._read_tls)
                 self._loop.call_soon(self._read_tls)
@@ -233,13 +258,25 @@ class Splice:
 
     def _resume(self) -> None:
         self._parked = False
-        if self.done.done():
+        if self.done.done() or self._failure:
             return
-        if not self._seen_eof and not self._out_rest:
+        if not (self._seen_eof or self._deaf or self._out_rest):
             self._loop.add_reader(self._plain_fd, self._read_plain)
         if not self._ended_in and not self._in_rest:
             self._loop.add_reader(self._tls_fd, self._read_tls)
             self._loop.call_soon(self._read_tls)
+
+    def _deafen(self) -> None:
+        self._deaf = True
+        self._loop.remove_reader(self._plain_fd)
+
+    def _fail(self, outcome: str) -> None:
+        """Finishes, once nothing is left to hand on. With the tunnel gone nothing can go into it."""
+        self._failure = outcome
+        self._loop.remove_reader(self._tls_fd)
+        self._deafen()
+        if not self._in_rest and (outcome != STOPPED or not self._out_rest):
+            self._finish(outcome)
 
     def _finish_if_ended(self) -> None:
         if self._ended_in and self._ended_out and not self._in_rest:

@@ -23,7 +23,7 @@ PURE = {
         *("addresses", "agreement", "announcements", "answers", "geography", "messages", "ranking", "refusals", "regions", "sessions"),
         *("slots", "statements", "tunnel", "udp"),
     ),
-    "resolver": ("estimates", "latency", "location", "matching", "pending", "pool", "tickets"),
+    "resolver": ("estimates", "latency", "location", "market", "matching", "pending", "pool", "tickets"),
     "provider": ("activity", "proofs", "remedies", "sessions"),
     "consumer": ("metering", "units"),
     "validator": (

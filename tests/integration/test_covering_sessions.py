@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
 from aiohttp import web
 
 from chain.keys import NodeKey
-from chain.typed import digest_of, sign
+from chain.typed import Signed, digest_of, sign
 from chain.types import Digest, Wei
 from chain.view import BlockStamp, ChainView, Listing
 from provider import covering
@@ -28,7 +28,7 @@ HOST = "127.79.4.1"
 
 @dataclass(slots=True)
 class Validator:
-    """says: `sign`, `sign_other` (for another interval), `sleep`, or a code that it refuses with."""
+    """says: `sign`, `sign_other` (for another interval), `sleep`, `sleep_sign` (later), or a code that it refuses with."""
 
     key: NodeKey
     says: str
@@ -36,9 +36,9 @@ class Validator:
 
     async def demands(self, request: web.Request) -> web.StreamResponse:
         claim = await read(request, DemandClaim)
-        if self.says == "sleep":
+        if self.says.startswith("sleep"):
             await asyncio.sleep(1.5)
-        if not self.says.startswith("sign"):
+        if "sign" not in self.says:
             raise Refused(self.says)
         message, offer = claim.request.message, claim.offer.message
         until = message.budget_to + (1 if self.says == "sign_other" else 0)
@@ -59,7 +59,13 @@ class Listed:
 
 
 @contextlib.asynccontextmanager
-async def covering_by(validators: list[Validator]) -> AsyncIterator[Covering]:
+async def covering_by(validators: list[Validator], late: list[Signed[DemandReceipt]] | None = None) -> AsyncIterator[Covering]:
+    def keep(session_id: Digest, receipts: Sequence[Signed[DemandReceipt]]) -> None:
+        assert {one.message.session_id for one in receipts} == {session_id}
+        if late is None:
+            raise Refused("unknown_session")
+        late.extend(receipts)
+
     async with contextlib.AsyncExitStack() as stack:
         listings = []
         for one in validators:
@@ -72,7 +78,9 @@ async def covering_by(validators: list[Validator]) -> AsyncIterator[Covering]:
         client = Client(DOMAIN)
         stack.push_async_callback(client.close)
         view = ChainView(BlockStamp(1, Digest(bytes(32)), 1), tuple(sorted(listings, key=lambda one: one.account)))
-        yield Covering(Listed(view), client, SystemClock(), DOMAIN, lambda now: 1)
+        cover = Covering(Listed(view), client, SystemClock(), DOMAIN, lambda now: 1, keep)
+        stack.push_async_callback(cover.close)
+        yield cover
 
 
 def claim() -> tuple[DemandClaim, Digest]:
@@ -100,7 +108,7 @@ def test_two_thirds_or_the_reason(says: tuple[str, ...], found: int | str, monke
             shown, name = claim()
             if isinstance(found, int):
                 receipts, stakes = await cover.cover(shown, name)
-                assert len(receipts) == found
+                assert found <= len(receipts) <= says.count("sign")
                 assert sum(stakes.values()) == 3
                 assert all(one.message.session_id == name for one in receipts)
             else:
@@ -119,5 +127,22 @@ def test_stake_counts_and_not_heads() -> None:
         async with covering_by(heavy) as cover:
             with pytest.raises(Refused, match="no_deposit"):
                 await cover.cover(*claim())
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+def test_a_validator_that_answers_later_is_still_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(covering, "OPENING_S", 0.1)
+
+    async def scene() -> None:
+        late: list[Signed[DemandReceipt]] = []
+        seats = [Validator(VALIDATORS[0], "sign"), Validator(VALIDATORS[1], "sign"), Validator(VALIDATORS[2], "sleep_sign")]
+        async with covering_by(seats, late) as cover:
+            shown, name = claim()
+            found, _ = await cover.cover(shown, name)
+            assert {one.message.validator for one in found} == {VALIDATORS[0].address, VALIDATORS[1].address}
+            while not late:  # noqa: ASYNC110 - a thread fills it
+                await asyncio.sleep(0.01)
+            assert [one.message.validator for one in late] == [VALIDATORS[2].address]
 
     asyncio.run(asyncio.wait_for(scene(), 30))

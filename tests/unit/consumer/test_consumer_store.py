@@ -107,4 +107,4 @@ def test_a_meter_never_goes_beyond_what_the_budget_affords(reads: list[tuple[boo
         allowed = meter.allow(size)
         (meter.sent if up else meter.received)(allowed)
     assert meter.usage.total <= 20_000
-    assert bool(due) == (meter.usage.total >= 2_000)
+    assert bool(due) == (meter.usage.total >= 3_000)

@@ -14,7 +14,7 @@ from chain.typed import Domain
 from chain.types import Address
 from runtime.clock import ManualClock
 from runtime.database import DatabaseMismatch, open_database
-from runtime.loop import every
+from runtime.loop import every, run
 
 
 class Away(Exception):
@@ -52,6 +52,13 @@ def test_any_other_error_ends_the_duty() -> None:
             await every(1.0, step, asyncio.Event(), ManualClock(0.0))
 
     asyncio.run(run())
+
+
+def test_daemons_that_carry_data_run_on_the_faster_loop() -> None:
+    async def loop() -> str:
+        return type(asyncio.get_running_loop()).__module__
+
+    assert run(loop()) == "uvloop"
 
 
 def test_sleepers_wake_at_their_own_instants_in_order() -> None:
