@@ -28,7 +28,8 @@ class ProviderConfig(NodeConfig):
     bandwidth: bit/s. price: wei per GiB. region: two capital letters, or empty for no location; latitude, longitude: whole degrees.
     dns: whether the resolver may publish the address and port over DNS. resolver: the one to announce to (default: the first listed).
     relay: whether to be reached through a master's relay, at a cost in ranking: `auto` once most masters cannot dial this provider,
-    `always` (public_host is not needed then), or `never`. status_port: where `GET /v1/status` is answered on `bind_host`, 0 for nowhere.
+    `always` (public_host is not needed then), or `never`. port_mapping: whether the router is asked by UPnP to forward the
+    announced port here. status_port: where `GET /v1/status` is answered on `bind_host`, 0 for nowhere.
 
     max_sessions; max_streams: connections of one session, max_streams_in_all: of all. rate_limit, session_rate_limit: bit/s that are
     carried for consumers, in all and for each session, 0 for no limit. cap_day, cap_month: payload bytes that are carried in a day and a
@@ -46,6 +47,7 @@ class ProviderConfig(NodeConfig):
     resolver: Address | None = None
     announced_port: int = 0
     relay: str = "auto"
+    port_mapping: bool = False
     status_port: int = 0
     max_sessions: int = 64
     max_streams: int = 256

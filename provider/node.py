@@ -16,6 +16,7 @@ from provider.covering import Covering
 from provider.duties import Duty, Errands
 from provider.equipment import Equipment, ignore
 from provider.listener import Listener, listening
+from provider.mapping import PortMapping
 from provider.measuring import Measuring
 from provider.peers import Roster
 from provider.presence import Presence
@@ -64,12 +65,23 @@ async def provide(
         serving.close_left_open()
         listener = await opened.enter_async_context(listening(config.bind_host, config.port, node.key, node.domain, node.clock))
         listener.attend = serving.serve
-        equipment = Equipment(node, store, roster, config.offering(listener.port), config.bind_host, entropy, reached)
-        await _session(equipment, config, serving, caps, listener, stop)
+        offering = config.offering(listener.port)
+        mapping = PortMapping(offering.port, listener.port, node.clock, config.bind_host) if config.port_mapping else None
+        if mapping is not None:
+            opened.push_async_callback(mapping.end)
+            await mapping.step()  # before masters dial back
+        equipment = Equipment(node, store, roster, offering, config.bind_host, entropy, reached)
+        await _session(equipment, config, serving, caps, listener, mapping, stop)
 
 
 async def _session(
-    equipment: Equipment, config: ProviderConfig, serving: Serving, caps: Caps, listener: Listener, stop: asyncio.Event
+    equipment: Equipment,
+    config: ProviderConfig,
+    serving: Serving,
+    caps: Caps,
+    listener: Listener,
+    mapping: PortMapping | None,
+    stop: asyncio.Event,
 ) -> None:
     clock, pause_s = equipment.node.clock, equipment.node.network.rules.heartbeat_s / 3
     checks, deliveries, lines = Errands(), Errands(), Errands()
@@ -90,13 +102,16 @@ async def _session(
         measuring.undialled.set()
 
     def figures() -> Mapping[str, object]:
-        return {**serving.figures(), "relay": relayed.relay, "relayConnections": relayed.waiting}
+        shown = {"portMapping": mapping.state} if mapping is not None else {}
+        return {**serving.figures(), "relay": relayed.relay, "relayConnections": relayed.waiting, **shown}
 
     async with status_server(equipment, presence, measuring, config, figures):
         presence.begin()
         async with asyncio.TaskGroup() as duties:
             checks.group = deliveries.group = lines.group = duties
             tasks = [duties.create_task(duty.run()) for duty in (pool, measurements, proofs)]
+            if mapping is not None:
+                tasks.append(duties.create_task(Duty(mapping.step, clock, pause_s).run()))
             if config.relay != "never":
                 tasks.append(duties.create_task(relayed.run(measuring.undialled)))
             await stop.wait()

@@ -143,7 +143,7 @@ async def a_net(folder: Path) -> AsyncIterator[Net]:
         shut, status = free_port(PROVIDER_HOST), free_port(PROVIDER_HOST)
         try:
             await asyncio.sleep(max(0.0, network.timing.genesis + 0.2 - time.time()))
-            more = f"announced_port = {shut}\nstatus_port = {status}\nprice = 77\n"
+            more = f"announced_port = {shut}\nstatus_port = {status}\nprice = 77\nport_mapping = true\n"
             start(run_provider, ProviderConfig, PROVIDER, PROVIDER_HOST, free_port(PROVIDER_HOST), more)
             yield Net(network, client, at_resolver, relays, stops, f"{PROVIDER_HOST}:{status}", folder / PROVIDER.address)
         finally:
@@ -164,6 +164,7 @@ def test_who_cannot_be_dialled_serves_through_a_relay_and_moves_when_it_dies(tmp
             said: Any = parse(await net.client.get(net.status, "/v1/status"))
             assert (said["state"], said["relay"]) == ("connected", first)
             assert said["relayConnections"] > 0
+            assert said["portMapping"] == "no_gateway", "no router is reached from a loopback address, and it goes on without"
             examined = await net.examined()
             assert examined.pop("relay") == "note"
             assert set(examined.values()) == {"note"}, "what no master can dial is nothing to mend where there are relays"
