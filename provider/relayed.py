@@ -75,6 +75,7 @@ class Relayed:
         self._endpoint = ""
         self._failing_since: float | None = None
         self._aside: dict[Address, float] = {}
+        self._none_there = False
         self.waiting = 0
 
     @property
@@ -107,7 +108,7 @@ class Relayed:
 
     async def _choose(self, now: float) -> None:
         """The relay with the shortest way to it; not one that has just failed, unless there is no other."""
-        if self._place is not None:
+        if self._place is not None and self._aside.get(self._place.master, 0.0) <= now:
             log.warning("the relay of master %s is gone: another one is looked for", self._place.master)
             self._aside[self._place.master] = now + ASIDE_S
         masters = (await self._eq.roster.view()).masters()
@@ -119,8 +120,9 @@ class Relayed:
         if ordered:
             _, (master, self._place) = ordered[0]
             self._endpoint = master.endpoint
-        elif not there:
+        elif not there and not self._none_there:
             log.warning("no master runs a relay: open the announced port, or wait until one does")
+        self._none_there = not there
         self._failing_since = None
 
     async def _distance(self, master: Listing) -> int:
@@ -148,7 +150,8 @@ class Relayed:
             finally:
                 self.waiting -= 1
         except Refused as refused:
-            log.warning("the relay of master %s does not take this provider: %s", place.master, refused)
+            if self._failing_since is None:  # said once, however often it is tried again
+                log.warning("the relay of master %s does not take this provider: %s", place.master, refused)
             if refused.code == "no_echo":
                 await self._be_timed()
         except (OSError, EOFError, TimeoutError) as error:
