@@ -140,7 +140,15 @@ async def _knock(doors: contextlib.AsyncExitStack, request: Signed[SessionReques
         check_place(match.host, match.port, caller.rules)  # a resolver that lies sends nobody into this machine's own network
         async with asyncio.timeout(KNOCK_S):
             dialling = dial(
-                match.provider, match.host, match.port, caller.key, caller.domain, caller.rules, caller.clock, caller.local_host
+                match.provider,
+                match.host,
+                match.port,
+                caller.key,
+                caller.domain,
+                caller.rules,
+                caller.clock,
+                caller.local_host,
+                relayed=match.relayed,
             )
             door = await doors.enter_async_context(dialling)
             if door.rtt_us > request.message.max_rtt_us:
@@ -162,4 +170,5 @@ def _failure(provider: Address, error: ProviderFailed | Refused) -> Failure:
 
 def _score(request: SessionRequest, answer: Answer, rules: Rules) -> int:
     match = answer.match
-    return score(request, answer.door.rtt_us, match.reputation_ppm, match.bandwidth, answer.offer.message.price, rules).total
+    price = answer.offer.message.price
+    return score(request, answer.door.rtt_us, match.reputation_ppm, match.bandwidth, price, rules, relayed=match.relayed).total

@@ -27,6 +27,7 @@ from consumer.store import Store
 from runtime.clock import Clock
 from wire.messages import Offer, SessionRequest, UsageReceipt
 from wire.refusals import TABLE, Refused
+from wire.relay import CALL, opening
 from wire.secure import TALK_S, Channel, ChannelError, connect
 from wire.sessions import check_offer
 from wire.tls import BindingError, client_context, make_identity, peer_address
@@ -44,7 +45,7 @@ class ProviderFailed(Recoverable):
 
 @dataclass(frozen=True, slots=True)
 class Dialler:
-    """Opens proven connections to one provider."""
+    """Opens proven connections to one provider. relayed: host and port are a relay's, which is told whom the connection is for."""
 
     provider: Address
     host: str = field(repr=False)
@@ -53,11 +54,13 @@ class Dialler:
     context: ssl.SSLContext
     domain: Domain
     clock: Clock
+    relayed: bool = False
 
     async def open(self) -> Channel:
         """A connection whose certificate proves the provider; `ProviderFailed` otherwise."""
         try:
-            channel = await connect(self.host, self.port, self.local_host, self.context)
+            said = opening(CALL, self.provider) if self.relayed else b""
+            channel = await connect(self.host, self.port, self.local_host, self.context, opening=said)
         except ChannelError as error:
             raise ProviderFailed(f"{self.provider} cannot be reached: {error}") from error
         try:
@@ -155,14 +158,23 @@ class Door:
 
 @contextlib.asynccontextmanager
 async def dial(
-    provider: Address, host: str, port: int, key: NodeKey, domain: Domain, rules: Rules, clock: Clock, local_host: str | None = None
+    provider: Address,
+    host: str,
+    port: int,
+    key: NodeKey,
+    domain: Domain,
+    rules: Rules,
+    clock: Clock,
+    local_host: str | None = None,
+    *,
+    relayed: bool = False,
 ) -> AsyncIterator[Door]:
     """A door to `provider` at an IP address and port, proven and timed; closed at the end unless it was gone through.
 
-    local_host: the source address of connections (None: any). Raises `ProviderFailed`.
+    local_host: the source address of connections (None: any). relayed: the place is a relay's. Raises `ProviderFailed`.
     """
     identity = make_identity(key, domain, int(clock.now()) + IDENTITY_S)
-    dialler = Dialler(provider, host, port, local_host, client_context(identity), domain, clock)
+    dialler = Dialler(provider, host, port, local_host, client_context(identity), domain, clock, relayed)
     door = Door(dialler, await dialler.open(), key, rules)
     try:
         await door.time()

@@ -12,12 +12,13 @@ from master.checks import Checks
 from master.report import Ledger
 from runtime.clock import Clock
 from wire import paths
+from wire.addresses import observed_ip
 from wire.http import answer, application, read
 from wire.messages import Announcement
 from wire.refusals import Refused
 
 MAX_BODY = 4096
-"""Bytes; a signed announcement takes about 600."""
+"""Bytes; a signed announcement takes about 650."""
 
 
 def api(
@@ -26,7 +27,8 @@ def api(
     """The application; `status` makes the answer to `GET /v1/status`."""
 
     async def post_check(request: web.Request) -> web.Response:
-        return answer(await checks.check(await read(request, Signed[Announcement])))
+        signed = await read(request, Signed[Announcement])
+        return answer(await checks.check(signed, observed_ip(request.remote)))
 
     async def get_report(request: web.Request) -> web.Response:
         signed = ledger.report(paths.number(request.match_info["epoch"]), paths.address(request.match_info["provider"]))

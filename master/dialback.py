@@ -1,6 +1,7 @@
 """Dialling back: does the node whose key signed an announcement answer where the echoes came from?
 
-Only an address that has just echoed is dialled, so no third party is; and only so often, so the echoing network is not either.
+Only an address that has just echoed is dialled, or the relay of a listed master, so no third party is; and only so often, so the echoing
+network is not either.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from chain.typed import Domain
 from chain.types import Address
 from master.echo import EpochSlot
 from wire.addresses import IPAddress
+from wire.relay import CALL, opening
+from wire.relays import RelayPlace
+from wire.secure import ChannelError, connect
 from wire.tls import BindingError, client_context, peer_address
 
 PER_ADDRESS_AND_PORT = 2
@@ -37,13 +41,13 @@ Dial = Callable[[IPAddress, int, Address, float], Awaitable[Verdict]]
 
 
 class DialLimits:
-    """Counts the dial-backs of one slot."""
+    """Counts the dial-backs of one slot, by the address that echoed. Through a relay it is the provider that counts for the port."""
 
     def __init__(self) -> None:
         self._slot: EpochSlot | None = None
-        self._dials: Counter[tuple[IPAddress, int | None]] = Counter()
+        self._dials: Counter[tuple[IPAddress, int | Address | None]] = Counter()
 
-    def left(self, at: EpochSlot, address: IPAddress, port: int) -> int:
+    def left(self, at: EpochSlot, address: IPAddress, port: int | Address) -> int:
         """How often this address and port may still be dialled in this slot; 0 for a slot that is over."""
         if self._slot is None or at > self._slot:
             self._slot = at
@@ -53,7 +57,7 @@ class DialLimits:
         of_port = PER_ADDRESS_AND_PORT - self._dials[address, port]
         return min(of_port, PER_ADDRESS - self._dials[address, None])
 
-    def take(self, at: EpochSlot, address: IPAddress, port: int) -> bool:
+    def take(self, at: EpochSlot, address: IPAddress, port: int | Address) -> bool:
         """Uses one up; False, and nothing is used, if none is left."""
         if self.left(at, address, port) <= 0:
             return False
@@ -87,4 +91,24 @@ class Dialer:
             return Verdict("dial_back_wrong_key", str(error))
         finally:
             writer.transport.abort()
-        return Verdict("ok") if found == provider else Verdict("dial_back_wrong_key", f"{found} answers there")
+        return _verdict(found, provider)
+
+    async def dial_relay(self, place: RelayPlace, provider: Address, now: float) -> Verdict:
+        """The same through a relay. Raises nothing."""
+        host = ipaddress.ip_address(place.host)
+        local = str(self._local) if self._local.version == host.version else None
+        try:
+            said = opening(CALL, provider)
+            channel = await connect(place.host, place.port, local, self._context, self._timeout_s, said)
+        except ChannelError as error:
+            return Verdict("dial_back_failed", f"through the relay: {error}")
+        try:
+            return _verdict(peer_address(channel.certificate, self._domain, now), provider)
+        except BindingError as error:
+            return Verdict("dial_back_wrong_key", str(error))
+        finally:
+            channel.close()
+
+
+def _verdict(found: Address, provider: Address) -> Verdict:
+    return Verdict("ok") if found == provider else Verdict("dial_back_wrong_key", f"{found} answers there")

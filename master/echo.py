@@ -74,6 +74,7 @@ class Responder:
         self._key, self._timing, self._rounds, self._max_exchanges = key, timing, rounds, max_exchanges
         self._now: EpochSlot | None = None
         self._found: dict[Address, dict[Source, dict[int, int]]] = {}
+        self._before: frozenset[Address] = frozenset()
         self._per_site: Counter[str] = Counter()
         self._size = 0
         self.counts: Counter[str] = Counter()
@@ -109,12 +110,24 @@ class Responder:
         found = self._found.get(provider, {})
         return tuple(Exchange(source, tuple(rounds.values())) for source, rounds in found.items())
 
+    def is_timed(self, provider: Address, now: float) -> bool:
+        """Whether an echo for a provider was counted in the slot of `now` or the last one, by any source."""
+        if (slot := slot_of(self._timing, now)) is None:
+            return False
+        self._begin(slot)
+        return provider in self._found or provider in self._before
+
     def _begin(self, slot: EpochSlot) -> None:
         if slot != self._now:
+            self._before = frozenset(self._found) if self._now is not None and self._follows(slot, self._now) else frozenset()
             self._now = slot
             self._found.clear()
             self._per_site.clear()
             self._size = 0
+
+    def _follows(self, slot: EpochSlot, before: EpochSlot) -> bool:
+        per_epoch = self._timing.slots_per_epoch
+        return slot.epoch * per_epoch + slot.slot == before.epoch * per_epoch + before.slot + 1
 
     def _judge(self, cookie: Cookie, source: Source, arrived_ns: int, in_slot_ns: int) -> str:
         """Counts the echo, or says why not. Cheap reasons come first. A cookie belongs to the slot it was sent in, so it counts once."""

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from chain.epochs import Timing
 from chain.typed import Signed
-from chain.types import PPM, Address
+from chain.types import PPM, ZERO_ADDRESS, Address
 from master.echo import EpochSlot, Exchange, site
 from wire.addresses import IPAddress, group_prefix
 from wire.messages import LatencyReport
@@ -31,11 +31,17 @@ class LedgerFull(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What an announcement says about where a provider is. sequence: the announcement's."""
+    """What an announcement says about where a provider is. sequence: the announcement's. relay: the master whose relay it is reached
+    through, and whose place this is; the zero address for none."""
 
     host: IPAddress
     port: int
     sequence: int
+    relay: Address = ZERO_ADDRESS
+
+    @property
+    def is_relayed(self) -> bool:
+        return self.relay != ZERO_ADDRESS
 
 
 @dataclass(slots=True)
@@ -84,7 +90,7 @@ class Ledger:
         record = self._epochs.get(at.epoch, {}).get(provider)
         if record is None or record.place is None or record.report is None or record.last_slot != at.slot:
             return None
-        same = (record.place.host, record.place.port) == (place.host, place.port)
+        same = (record.place.host, record.place.port, record.place.relay) == (place.host, place.port, place.relay)
         return record.report if same and record.report.message.address_ok else None
 
     def missed(self, provider: Address, at: EpochSlot, exchange: Exchange) -> None:
@@ -117,7 +123,8 @@ class Ledger:
             jitter_us=jitter(rtts),
             loss_ppm=loss_ppm(sum(record.echoes.values()), self._rounds * len(record.echoes)),
             group_prefix=group_prefix(exchange.source.address),
-            address_ok=exchange.source.address == place.host,
+            address_ok=place.is_relayed or exchange.source.address == place.host,
+            relay=place.relay,
         )
 
     def keep(self, signed: Signed[LatencyReport]) -> None:

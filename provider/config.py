@@ -18,6 +18,8 @@ from wire.geography import is_on_earth
 from wire.regions import may_lie_in
 from wire.sessions import is_region
 
+RELAY_CHOICES = ("auto", "always", "never")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderConfig(NodeConfig):
@@ -25,7 +27,9 @@ class ProviderConfig(NodeConfig):
 
     bandwidth: bit/s. price: wei per GiB. region: two capital letters, or empty for no location; latitude, longitude: whole degrees.
     dns: whether the resolver may publish the address and port over DNS. resolver: the one to announce to (default: the first listed).
-    status_port: where `GET /v1/status` is answered on `bind_host`, 0 for nowhere.
+    relay: whether to be reached through a master's relay, at a cost in ranking: `auto` once most masters cannot dial this provider,
+    `always` (public_host is not needed then), or `never`. port_mapping: whether the router is asked by UPnP to forward the
+    announced port here. status_port: where `GET /v1/status` is answered on `bind_host`, 0 for nowhere.
 
     max_sessions; max_streams: connections of one session, max_streams_in_all: of all. rate_limit, session_rate_limit: bit/s that are
     carried for consumers, in all and for each session, 0 for no limit. cap_day, cap_month: payload bytes that are carried in a day and a
@@ -42,6 +46,8 @@ class ProviderConfig(NodeConfig):
     dns: bool = False
     resolver: Address | None = None
     announced_port: int = 0
+    relay: str = "auto"
+    port_mapping: bool = False
     status_port: int = 0
     max_sessions: int = 64
     max_streams: int = 256
@@ -57,8 +63,10 @@ class ProviderConfig(NodeConfig):
 
     def offering(self, bound_port: int) -> Offering:
         """What is announced, given the port that the listener got; `ConfigError` without an address that others can use."""
+        if self.relay not in RELAY_CHOICES:
+            raise ConfigError(f"The setting relay is {self.relay!r}: {', '.join(RELAY_CHOICES)} are expected.")
         try:
-            unusable = parse_ip(self.reachable_host).is_unspecified
+            unusable = self.relay != "always" and parse_ip(self.reachable_host).is_unspecified
         except ValueError as error:
             raise ConfigError(f"public_host has to be an IP address, since it is announced as one: {error}.") from error
         if unusable:

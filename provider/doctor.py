@@ -11,6 +11,7 @@ import contextlib
 import os
 import statistics
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -38,6 +39,7 @@ from wire.answers import ProviderView
 from wire.http import Client, PeerError, PeerRefused
 from wire.node import Node
 from wire.refusals import Refused
+from wire.relays import RelayFinder
 from wire.timing import Unreachable, be_timed, split_endpoint
 
 OLDEST_BLOCK_S = 300
@@ -130,6 +132,9 @@ class Visit:
 
     async def _check_announcement(self) -> AsyncIterator[Finding | Offering]:
         offering = self._config.offering(self._config.port)
+        if self._config.relay == "always":
+            yield Finding("announcement", "note", "a master's relay is announced, as set: this machine need not be dialled")
+            return
         try:
             check_place(offering.host, offering.port, self._node.network.rules)
             check_figures(offering.bandwidth, offering.price)
@@ -181,13 +186,23 @@ class Visit:
             await stack.enter_async_context(self._port_open())
             store = Store(self._config.data_dir / "provider.sqlite", self._node.address, self._node.domain)
             stack.callback(store.close)
-            passed = 0
-            for finding in await asyncio.gather(*(self._check_master(master, offering, store) for master in masters)):
-                passed += finding.code == "ok"
-                yield finding
-            if masters and 2 * passed <= len(masters):
+            found = await asyncio.gather(*(self._check_master(master, offering, store) for master in masters))
+            passed = sum(finding.code == "ok" for finding in found)
+            shut = sum(finding.code == "dial_back_failed" for finding in found)
+            relays = await self._relays(masters) if self._config.relay != "never" and 2 * shut > len(masters) else 0
+            for finding in found:
+                yield replace(finding, code="note") if relays and finding.code == "dial_back_failed" else finding
+            if relays:
+                said = f"nobody can dial this provider: it is reached through the relay of one of {relays} masters, at a cost in ranking"
+                yield Finding("relay", "note", said, "forward the announced port to be ranked as others are")
+            elif masters and 2 * passed <= len(masters):
                 said = f"{passed} of {len(masters)} masters see this provider well; more than half are needed to be connected"
                 yield Finding("masters", "not_confirmed", said, "see the lines above")
+
+    async def _relays(self, masters: Sequence[Listing]) -> int:
+        """How many masters run one."""
+        finder = RelayFinder(self._node.client, self._node.clock)
+        return sum([await finder.find(master.account, master.endpoint) is not None for master in masters])
 
     @contextlib.asynccontextmanager
     async def _port_open(self) -> AsyncIterator[None]:

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 from chain.epochs import Timing
-from chain.types import Address, Digest
+from chain.types import ZERO_ADDRESS, Address, Digest
 from wire.messages import Announcement, Heartbeat, Leaving
 
 
@@ -22,6 +22,7 @@ class Offering:
     latitude: int
     longitude: int
     dns: bool
+    relay: Address = ZERO_ADDRESS
 
 
 def sequence_after(last: int, now: float) -> int:
@@ -43,6 +44,7 @@ def announcement(provider: Address, presence: Digest, sequence: int, now: float,
         latitude=offering.latitude,
         longitude=offering.longitude,
         dns=offering.dns,
+        relay=offering.relay,
     )
 
 

@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 
 MOST_HANDSHAKES = 64
 MOST_OF_ONE_PREFIX = 8
+MOST_RELAYED = 32
+"""Handshakes of connections that come through a relay."""
+RELAYED = "relay"
+"""What stands for the prefix of a connection that comes through a relay: whose it is nobody tells."""
 MOST_CONNECTIONS = 8192
 """With a certificate, that are being attended to."""
 HANDSHAKE_S = 5.0
@@ -63,13 +67,23 @@ class Listener:
                 await self._clock.sleep(0.1)
                 continue
             prefix = group_prefix(parse_ip(peer[0].partition("%")[0]))
-            if self.under_way >= MOST_HANDSHAKES or self._under_way[prefix] >= MOST_OF_ONE_PREFIX:
+            if self.under_way - self._under_way[RELAYED] >= MOST_HANDSHAKES or self._under_way[prefix] >= MOST_OF_ONE_PREFIX:
                 connection.close()
                 continue
-            self._under_way[prefix] += 1
-            task = loop.create_task(self._handshake(connection, prefix))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(connection, prefix)
+
+    def take(self, connection: socket.socket) -> None:
+        """A connection that a caller made through a relay; it is closed here."""
+        if self._under_way[RELAYED] >= MOST_RELAYED:
+            connection.close()
+        else:
+            self._begin(connection, RELAYED)
+
+    def _begin(self, connection: socket.socket, prefix: str) -> None:
+        self._under_way[prefix] += 1
+        task = asyncio.get_running_loop().create_task(self._handshake(connection, prefix))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """Ends handshakes under way."""

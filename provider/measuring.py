@@ -1,10 +1,13 @@
 """Being measured anew in every slot by every master listed on chain.
 
+Once most masters could not dial back, `undialled` is set: nobody else can dial this provider either.
+
 Whether a master has measured this slot is read from the reports on disk, so a restart asks again only for what is missing.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from functools import partial
@@ -38,11 +41,17 @@ class Measuring:
         self._node, self._store = equipment.node, equipment.store
         self._views: dict[Address, MasterView] = {}
         self._retry_at: dict[Address, float] = {}
+        self.undialled = asyncio.Event()
 
     @property
     def views(self) -> Mapping[Address, MasterView]:
         """How the last measurement by each master went; code `ok`, or why there is no report of it."""
         return self._views
+
+    def begin_anew(self) -> None:
+        """The place that is announced is another one: what failed at the old one says nothing about it."""
+        self._retry_at.clear()
+        self._views.clear()
 
     async def step(self) -> float:
         """Starts the measurements that are due; each hands over what it gave. When the next one is due."""
@@ -87,14 +96,17 @@ class Measuring:
         """One measurement; whether there is a new report."""
         clock, timing = self._node.clock, self._node.network.timing
         self._retry_at[master.account] = clock.now() + timing.slot_seconds / TRIES_PER_SLOT
+        offering = self._presence.offering
         try:
             rounds = self._node.network.rules.echo_rounds
             await be_timed(master.endpoint, self._node.address, rounds, self._eq.local_host, clock, self._eq.entropy)
             signed = await self._ask(master, epoch)
             changed = await self._hold(signed, f"epoch {epoch} slot {slot} master {master.account}")
         except PeerRefused as refused:
-            self._retry_at[master.account] = max(self._retry_at[master.account], float(refused.next_try))
+            if offering is self._presence.offering:
+                self._retry_at[master.account] = max(self._retry_at.get(master.account, 0.0), float(refused.next_try))
             self._note(master, refused.code, refused.observer, str(refused))
+            await self._count_failed_dials()
         except (PeerError, Unreachable) as error:
             self._note(master, "no_answer", self._node.address, str(error))
         except UnusableStatement as error:
@@ -124,6 +136,12 @@ class Measuring:
             return False
         self._eq.reached("measured")
         return True
+
+    async def _count_failed_dials(self) -> None:
+        masters = (await self._eq.roster.view()).masters()
+        failed = sum(master.account in self._views and self._views[master.account].code == "dial_back_failed" for master in masters)
+        if 2 * failed > len(masters):
+            self.undialled.set()
 
     def _note(self, master: Listing, code: str, observer: str, sentence: str) -> None:
         log.warning("no report of master %s (%s, as seen by %s): %s", master.account, code, observer or "nobody", sentence)

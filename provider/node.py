@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from chain.errors import Recoverable
 from provider.attendance import Attendance
@@ -16,11 +16,13 @@ from provider.covering import Covering
 from provider.duties import Duty, Errands
 from provider.egress import Resolver
 from provider.equipment import Equipment, ignore
-from provider.listener import listening
+from provider.listener import Listener, listening
+from provider.mapping import PortMapping
 from provider.measuring import Measuring
 from provider.peers import Roster
 from provider.presence import Presence
 from provider.proving import Proving
+from provider.relayed import Relayed
 from provider.serving import Serving
 from provider.status import status_server
 from provider.store import Store
@@ -68,28 +70,60 @@ async def provide(
         serving.close_left_open()
         listener = await opened.enter_async_context(listening(config.bind_host, config.port, node.key, node.domain, node.clock))
         listener.attend = serving.serve
-        equipment = Equipment(node, store, roster, config.offering(listener.port), config.bind_host, entropy, reached)
-        await _session(equipment, config, serving, caps, stop)
+        offering = config.offering(listener.port)
+        mapping = PortMapping(offering.port, listener.port, node.clock, config.bind_host) if config.port_mapping else None
+        if mapping is not None:
+            opened.push_async_callback(mapping.end)
+            await mapping.step()  # before masters dial back
+        equipment = Equipment(node, store, roster, offering, config.bind_host, entropy, reached)
+        await _session(equipment, config, serving, caps, listener, mapping, stop)
 
 
-async def _session(equipment: Equipment, config: ProviderConfig, serving: Serving, caps: Caps, stop: asyncio.Event) -> None:
+async def _session(
+    equipment: Equipment,
+    config: ProviderConfig,
+    serving: Serving,
+    caps: Caps,
+    listener: Listener,
+    mapping: PortMapping | None,
+    stop: asyncio.Event,
+) -> None:
     clock, pause_s = equipment.node.clock, equipment.node.network.rules.heartbeat_s / 3
-    checks, deliveries = Errands(), Errands()
+    checks, deliveries, lines = Errands(), Errands(), Errands()
     presence = Presence(equipment)
     measuring = Measuring(equipment, presence, checks)
     attendance = Attendance(presence, serving, caps, clock, pause_s)
     pool, measurements = Duty(attendance.step, clock, pause_s), Duty(measuring.step, clock, pause_s)
     proofs = Duty(Proving(equipment, deliveries).step, clock, pause_s)
     presence.woken, checks.woken, deliveries.woken = (measurements.wake, proofs.wake), measurements.wake, proofs.wake
-    async with status_server(equipment, presence, measuring, config, serving.figures):
+
+    def moved() -> None:
+        measuring.begin_anew()
+        pool.wake()
+
+    relayed = Relayed(equipment, presence, measuring, listener, lines, moved)
+    presence.waits_for_a_place = config.relay == "always"
+    if presence.waits_for_a_place:
+        measuring.undialled.set()
+
+    def figures() -> Mapping[str, object]:
+        shown = {"portMapping": mapping.state} if mapping is not None else {}
+        return {**serving.figures(), "relay": relayed.relay, "relayConnections": relayed.waiting, **shown}
+
+    async with status_server(equipment, presence, measuring, config, figures):
         presence.begin()
         async with asyncio.TaskGroup() as duties:
-            checks.group = deliveries.group = duties
+            checks.group = deliveries.group = lines.group = duties
             tasks = [duties.create_task(duty.run()) for duty in (pool, measurements, proofs)]
+            if mapping is not None:
+                tasks.append(duties.create_task(Duty(mapping.step, clock, pause_s).run()))
+            if config.relay != "never":
+                tasks.append(duties.create_task(relayed.run(measuring.undialled)))
             await stop.wait()
             await attendance.leave()
             for task in tasks:
                 task.cancel()
             checks.cancel()
             deliveries.cancel()
+            lines.cancel()
         await presence.leave("shutdown")

@@ -17,7 +17,7 @@ from chain.view import Listing
 from provider.equipment import Equipment
 from provider.errors import UnusableStatement
 from provider.evidence import check_ticket
-from provider.heartbeat import announcement, final_second, heartbeat, leaving, next_heartbeat
+from provider.heartbeat import Offering, announcement, final_second, heartbeat, leaving, next_heartbeat
 from provider.peers import ask_pool
 from wire.answers import PoolAnswer, ReportBatch
 from wire.http import PeerError, PeerRefused
@@ -48,6 +48,10 @@ class Presence:
     def __init__(self, equipment: Equipment) -> None:
         self._eq = equipment
         self.woken: tuple[Callable[[], None], ...] = ()
+        self.offering = equipment.offering
+        """What is announced; see `move`."""
+        self.waits_for_a_place = False
+        """Whether nothing is announced before `move`."""
         self._node, self._store = equipment.node, equipment.store
         self._lock = asyncio.Lock()
         self._id: Digest | None = None
@@ -74,6 +78,8 @@ class Presence:
         """What is due now: an announcement or a heartbeat; when the next one is."""
         async with self._lock:
             now, turn = self._node.clock.now(), self._due
+            if self.waits_for_a_place:
+                return now + self._pause
             if now >= turn:
                 self._due = now + self._pause  # unless this attempt succeeds
                 if self._resolver is None:
@@ -87,6 +93,15 @@ class Presence:
         """Hands the resolver the reports of this slot and the last that it has not been given in this presence."""
         async with self._lock:
             await self._hand_over()
+
+    async def move(self, offering: Offering) -> None:
+        """From the next `step` on, which is due at once, this is announced, under a new presence."""
+        async with self._lock:
+            if self.standing.state == CONNECTED:
+                self._store.append(self._node.clock.now(), "lost", "address_changed")
+            self.offering, self.waits_for_a_place = offering, False
+            self._resolver, self._id, self._due = None, None, 0.0
+            self.standing = replace(self.standing, state="starting")
 
     async def leave(self, reason: str, next_try: int = 0) -> None:
         """Says goodbye and waits a moment for the answer; a resolver that is silent will see the presence expire. The next `step` announces
@@ -111,7 +126,7 @@ class Presence:
             return None
         now = self._node.clock.now()
         return sign(
-            announcement(self._node.address, self._id, self._store.next_sequence(now), now, self._eq.offering),
+            announcement(self._node.address, self._id, self._store.next_sequence(now), now, self.offering),
             self._node.domain,
             self._node.key,
         )
@@ -121,7 +136,7 @@ class Presence:
         now = self._node.clock.now()
         if self._id is None:
             self._id = Digest(self._eq.entropy(32))
-            self._store.begin_presence(self._id, self._eq.offering.host, self._eq.offering.port, now)
+            self._store.begin_presence(self._id, self.offering.host, self.offering.port, now)
             self._eq.reached("announced")
         signed = self.announcement()
         answer = await self._ask(resolver, "/v1/announcements", signed)
@@ -137,7 +152,7 @@ class Presence:
         if self._id is None:
             return
         now = self._node.clock.now()
-        message = heartbeat(self._node.address, self._id, self._store.next_sequence(now), now, self._eq.offering)
+        message = heartbeat(self._node.address, self._id, self._store.next_sequence(now), now, self.offering)
         answer = await self._ask(resolver, "/v1/heartbeats", self._signed(message))
         if answer is None:
             if now - self._answered >= self._node.network.rules.presence_ttl_s:

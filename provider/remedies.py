@@ -9,7 +9,9 @@ REMEDIES: Mapping[str, str] = {
     "private_address": "set public_host to the address that others on the internet reach this machine at",
     "no_echo": "let UDP out to the masters and its answers in: a firewall drops one of them",
     "too_few_rounds": "UDP to the masters is lost on the way: try another line, or less load on this one",
-    "dial_back_failed": "open the announced port for TCP, forward it on the router, and check public_host and announced_port",
+    "dial_back_failed": "open the announced port for TCP, forward it on the router, and check public_host and announced_port; until then "
+    'it is reached through a master\'s relay, if one runs and relay is not "never"',
+    "not_a_relay": "the relay has moved or ended: another one is found by itself",
     "dial_back_wrong_key": "another program or node answers at the announced port: stop it, or announce another port",
     "dial_back_limit": "wait for the next slot",
     "address_mismatch": "set public_host to the address that masters see this machine at",

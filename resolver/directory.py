@@ -1,4 +1,7 @@
-"""Which providers the resolver names in DNS: connected at this very moment, and opted in."""
+"""Which providers the resolver names in DNS: connected at this very moment, opted in, and reached directly.
+
+DNS has no word for a relay, and at its address the provider does not answer.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ class PoolDirectory:
     def find(self, provider: Address) -> Published | None:
         """See `dns.Directory`."""
         entry = self._resolver.connected_entry(provider)
-        return self._published(entry) if entry is not None and entry.presence.dns else None
+        return self._published(entry) if entry is not None and _is_named(entry) else None
 
     def draw(self, region: str, start: int, most: int) -> Sequence[Published]:
         """See `dns.Directory`."""
@@ -46,7 +49,7 @@ class PoolDirectory:
         if not 0 <= now - self._listed_at < LISTING_LIFE_S:
             self._by_region, self._listed_at = {"": []}, now
             for one in self._resolver.listed(now):
-                if one.entry.presence.dns:
+                if _is_named(one.entry):
                     self._by_region[""].append(one.entry.provider)
                     if one.region:
                         self._by_region.setdefault(one.region, []).append(one.entry.provider)
@@ -54,3 +57,7 @@ class PoolDirectory:
 
     def _published(self, entry: Entry) -> Published:
         return Published(entry.provider, entry.presence.host, entry.presence.port, self._resolver.remaining_s(entry))
+
+
+def _is_named(entry: Entry) -> bool:
+    return entry.presence.dns and not entry.presence.is_relayed

@@ -27,6 +27,16 @@ class Estimate:
     high_us: int
 
 
+def estimate_relayed(consumer: Mapping[Address, int], provider: Mapping[Address, int], relay: Address, terms: Terms) -> Estimate:
+    """Of a provider behind a relay: every byte goes by the relay's master, so the round trip is c + p there. If the consumer has no c,
+    p at least, and twice that as the higher one; without p maxRttUs."""
+    p = provider.get(relay)
+    if p is None:
+        return Estimate(0, terms.rules.max_rtt_us)
+    c = consumer.get(relay)
+    return Estimate(p, 2 * p) if c is None else Estimate(c + p, c + p)
+
+
 def estimate(consumer: Mapping[Address, int], provider: Mapping[Address, int], terms: Terms) -> Estimate:
     """From both sides' minimum RTTs by master, microseconds, listed masters only. Without one in common nothing is known of the consumer:
     at least 0, and the median of the provider's own as the higher one, the lower of two in the middle; maxRttUs without any."""

@@ -73,14 +73,14 @@ def _age(report: LatencyReport) -> tuple[int, int]:
     return report.epoch, report.sequence
 
 
-def code_of(report: LatencyReport, prefix: str, address_since: int, terms: Terms, now: float) -> str:
+def code_of(report: LatencyReport, prefix: str, relay: Address, address_since: int, terms: Terms, now: float) -> str:
     """`ok` if the report counts, else why not: `no_report` (of this slot or the last one), `address_mismatch` or `rtt_too_high`.
 
-    prefix: of the announced address; address_since: the UTC second since which it is announced, 0 if from the start.
+    prefix: see `pool.Entry`; relay: the announced one; address_since: the UTC second since which it is announced, 0 if from the start.
     """
     if not _is_current(report, terms, now):
         return "no_report"
-    if not report.address_ok or report.group_prefix != prefix or report.sequence // 1000 < address_since:
+    if not report.address_ok or report.group_prefix != prefix or report.sequence // 1000 < address_since or report.relay != relay:
         return "address_mismatch"
     return "ok" if report.rtt_min_us <= terms.rules.max_rtt_us else "rtt_too_high"
 
@@ -94,7 +94,9 @@ def _is_current(report: LatencyReport, terms: Terms, now: float) -> bool:
     return False
 
 
-def master_views(held: Iterable[HeldReport], prefix: str, address_since: int, terms: Terms, now: float) -> tuple[MasterView, ...]:
+def master_views(
+    held: Iterable[HeldReport], prefix: str, relay: Address, address_since: int, terms: Terms, now: float
+) -> tuple[MasterView, ...]:
     """How each listed master's check stands, in listing order."""
     by_master = {report.signed.message.master: report for report in held}
     views = []
@@ -104,9 +106,15 @@ def master_views(held: Iterable[HeldReport], prefix: str, address_since: int, te
             views.append(MasterView(master.address, master.endpoint, "no_report", 0, 0))
             continue
         message = report.signed.message
-        code = code_of(message, prefix, address_since, terms, now)
+        code = code_of(message, prefix, relay, address_since, terms, now)
         views.append(MasterView(master.address, master.endpoint, code, message.rtt_min_us, report.received))
     return tuple(views)
+
+
+def observed_prefix(held: Iterable[HeldReport], relay: Address) -> str | None:
+    """Where most masters that came through this relay see the provider, the first by text on a tie; None if none did."""
+    votes = Counter(report.signed.message.group_prefix for report in held if report.signed.message.relay == relay)
+    return min(votes, key=lambda prefix: (-votes[prefix], prefix), default=None)
 
 
 def is_confirmed(views: Sequence[MasterView]) -> bool:

@@ -22,7 +22,7 @@ from wire.ranking import score
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A connected provider. host, port: where it is dialled. region: empty if refuted. bandwidth: bit/s; price: wei per GiB;
-    reputation: ppm."""
+    reputation: ppm. relayed: whether that place is a relay's."""
 
     provider: Address
     host: str
@@ -32,6 +32,7 @@ class Candidate:
     price: int
     rtt: Estimate
     reputation: int
+    relayed: bool = False
 
 
 def rank(
@@ -60,7 +61,15 @@ def suits(request: SessionRequest, candidate: Candidate) -> bool:
 
 
 def _match(request: SessionRequest, candidate: Candidate, terms: Terms) -> Match:
-    parts = score(request, candidate.rtt.high_us, candidate.reputation, candidate.bandwidth, candidate.price, terms.rules)
+    parts = score(
+        request,
+        candidate.rtt.high_us,
+        candidate.reputation,
+        candidate.bandwidth,
+        candidate.price,
+        terms.rules,
+        relayed=candidate.relayed,
+    )
     return Match(
         provider=candidate.provider,
         host=candidate.host,
@@ -75,4 +84,5 @@ def _match(request: SessionRequest, candidate: Candidate, terms: Terms) -> Match
         bandwidth_ppm=parts.bandwidth,
         reputation_ppm=parts.reputation,
         price_ppm=parts.price,
+        relayed=candidate.relayed,
     )

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from chain.typed import Signed
-from chain.types import I16, U16, U64, U128, Address, Digest
-from resolver.latency import HeldReport, is_confirmed, master_views, missing_code, with_newest
+from chain.types import I16, U16, U64, U128, ZERO_ADDRESS, Address, Digest
+from resolver.latency import HeldReport, is_confirmed, master_views, missing_code, observed_prefix, with_newest
 from resolver.terms import Terms
 from resolver.tickets import EpochUptime, count_heartbeat, open_uptime
 from wire.addresses import group_prefix, parse_ip
@@ -37,6 +37,7 @@ class Presence:
     state, since: as last settled, and the UTC second it began. seen_ms: UTC milliseconds of the last message that kept it alive.
     address_since: the UTC second since which the address is announced, 0 if there was no other before it.
     grace_until: the UTC second up to which a connected provider stays so after a change of address, 0 if there is none to wait for.
+    relay: the master whose relay host and port are, the zero address for none.
     """
 
     presence_id: Digest
@@ -54,6 +55,11 @@ class Presence:
     latitude: I16
     longitude: I16
     dns: bool
+    relay: Address = ZERO_ADDRESS
+
+    @property
+    def is_relayed(self) -> bool:
+        return self.relay != ZERO_ADDRESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +74,10 @@ class Entry:
 
     @property
     def prefix(self) -> str:
-        """The group of the announced address."""
-        return _prefix_of(self.presence.host)
+        """The group of the announced address; of a relayed provider that which most reports say it is at, so that a farm behind one relay
+        is not one group, and is grouped by where it is."""
+        observed = observed_prefix(self.reports, self.presence.relay) if self.presence.is_relayed else None
+        return observed or _prefix_of(self.presence.host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +93,17 @@ class Standing:
 def announce(entry: Entry | None, message: Announcement, terms: Terms, now: float) -> Entry:
     """The entry with a new presence, pending verification. `entry` is None for a provider the pool does not know.
 
-    Raises `Refused`: `stale_time`, `future_time`, `reused_sequence`, `private_address` or `absurd_value`.
+    Raises `Refused`: `stale_time`, `future_time`, `reused_sequence`, `private_address`, `absurd_value` or `not_a_relay`. Whether the
+    place is the relay's is for masters to find.
     """
     check_time(message.time, terms.rules, now)
     _check_sequence(entry, message.sequence)
     check_place(message.host, message.port, terms.rules)
     check_figures(message.bandwidth, message.price)
     check_location(message.region, message.latitude, message.longitude)
-    moved = entry is not None and entry.presence.host != message.host
+    if message.relay not in (ZERO_ADDRESS, *(master.address for master in terms.masters)):
+        raise Refused("not_a_relay", "no such master is listed", {"relay": message.relay})
+    moved = entry is not None and (entry.presence.host, entry.presence.relay) != (message.host, message.relay)
     since = int(now) if moved else entry.presence.address_since if entry else 0
     presence = Presence(
         presence_id=message.presence_id,
@@ -110,6 +121,7 @@ def announce(entry: Entry | None, message: Announcement, terms: Terms, now: floa
         latitude=message.latitude,
         longitude=message.longitude,
         dns=message.dns,
+        relay=message.relay,
     )
     new = Entry(message.provider, message.sequence, presence, entry.uptime if entry else (), ())
     return replace(new, uptime=count_heartbeat(new.uptime, new.prefix, moved, terms, now))
@@ -118,7 +130,7 @@ def announce(entry: Entry | None, message: Announcement, terms: Terms, now: floa
 def heartbeat(entry: Entry | None, message: Heartbeat, terms: Terms, now: float) -> Entry:
     """The entry with its presence refreshed. A new address or port is to be verified anew, while a connected provider goes on to serve.
 
-    Raises `Refused` as `announce`, and `unknown_presence` or `presence_expired`.
+    A relayed one keeps its place. Raises `Refused` as `announce`, and `unknown_presence` or `presence_expired`.
     """
     check_time(message.time, terms.rules, now)
     _check_sequence(entry, message.sequence)
@@ -127,6 +139,8 @@ def heartbeat(entry: Entry | None, message: Heartbeat, terms: Terms, now: float)
     check_figures(message.bandwidth, message.price)
     old = settled.presence
     moved = old.host != message.host
+    if old.is_relayed and (old.host, old.port) != (message.host, message.port):
+        raise Refused("not_a_relay", "what leaves a relay announces itself anew", {"relay": old.relay})
     presence = replace(
         old,
         seen_ms=_ms(now),
@@ -174,7 +188,7 @@ def settle(entry: Entry, terms: Terms, now: float) -> Entry:
 def standing(entry: Entry, terms: Terms, now: float) -> Standing:
     """State, reason and masters at `now`, whatever was settled last."""
     presence = entry.presence
-    views = master_views(entry.reports, entry.prefix, presence.address_since, terms, now)
+    views = master_views(entry.reports, entry.prefix, presence.relay, presence.address_since, terms, now)
     if presence.state == LEFT:
         return Standing(LEFT, LEFT, presence.since, views)
     end_ms = expires_ms(presence, terms)

@@ -14,7 +14,7 @@ from chain.keys import NodeKey
 from chain.typed import Domain, Signed, digest_of, sign, verify
 from chain.types import Address
 from chain.view import Deposit
-from resolver.estimates import estimate
+from resolver.estimates import estimate, estimate_relayed
 from resolver.latency import check_batch, is_confirmed, next_try
 from resolver.location import location_code, refutations
 from resolver.market import Listed, Market
@@ -162,8 +162,9 @@ class Resolver:
                 region=one.region,
                 bandwidth=presence.bandwidth,
                 price=presence.price,
-                rtt=estimate(vector, one.rtts, terms),
+                rtt=estimate_relayed(vector, one.rtts, presence.relay, terms) if presence.is_relayed else estimate(vector, one.rtts, terms),
                 reputation=reputations.get(entry.provider, terms.rules.reputation_prior_ppm),
+                relayed=presence.is_relayed,
             )
 
     def listed(self, now: float) -> Iterator[Listed]:
@@ -285,6 +286,7 @@ class Resolver:
             group_prefix=entry.prefix,
             heartbeats=presence.heartbeats,
             masters=found.masters,
+            relay=presence.relay,
         )
 
 

@@ -17,6 +17,15 @@ def parse_ip(text: str) -> IPAddress:
     return address
 
 
+def observed_ip(text: str | None) -> IPAddress | None:
+    """The address that a socket shows of its peer, without a zone; an IPv4 address in IPv6 form is itself again. None for none."""
+    try:
+        address = ipaddress.ip_address((text or "").partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
 def is_public(address: IPAddress) -> bool:
     """Whether the address is globally routable unicast and no translation of another."""
     if isinstance(address, ipaddress.IPv6Address) and (address.ipv4_mapped or address.sixtofour or address.teredo):

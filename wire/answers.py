@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chain.typed import Signed
-from chain.types import I16, U16, U32, U64, U128, Address
+from chain.types import I16, U16, U32, U64, U128, ZERO_ADDRESS, Address
 from wire.messages import LatencyReport, SessionRequest, UptimeTicket
 
 
@@ -59,7 +59,7 @@ class ProviderView:
     """A provider as the resolver shows it to anyone: no host, no port, no precise location.
 
     location: `ok` (not refuted, which is no proof), `none` (not claimed) or `location_refuted`; then region is empty, the degrees are 0,
-    and refutations say why, at least two.
+    and refutations say why, at least two. relay: the master through whose relay it is reached, the zero address if directly.
     """
 
     provider: Address
@@ -76,6 +76,7 @@ class ProviderView:
     group_prefix: str
     heartbeats: U64
     masters: tuple[MasterView, ...]
+    relay: Address = ZERO_ADDRESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,10 @@ class MatchQuery:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A ranked candidate and the parts of its score, each in parts per million; `score_ppm` is their weighted sum.
+    """A ranked candidate and the parts of its score, each in parts per million; `score_ppm` as in `wire.ranking`.
 
     host, port: where it is dialled; empty and 0 for a request that reserves nothing. rtt_low_us, rtt_high_us: the round trip to it is
-    estimated to lie between; the ranking takes the higher one.
+    estimated to lie between; the ranking takes the higher one. relayed: host and port are a relay's (`wire.relay`), at a cost in the score.
     """
 
     provider: Address
@@ -126,6 +127,7 @@ class Match:
     bandwidth_ppm: U32
     reputation_ppm: U32
     price_ppm: U32
+    relayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from chain.typed import Signed
-from chain.types import I16, U16, U32, U64, U96, U128, U256, Address, Digest
+from chain.types import I16, U16, U32, U64, U96, U128, U256, ZERO_ADDRESS, Address, Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,8 @@ class Announcement:
     presence_id: 32 random bytes, new at every start of the provider. sequence: higher than in any message before it.
     host: IP address as text; port: TCP. bandwidth: bit/s. price: wei per GiB.
     region: ISO 3166-1 alpha-2, or empty for no location; latitude, longitude: whole degrees (0 without a region).
-    dns: whether the resolver may publish host and port over DNS.
+    dns: whether the resolver may publish host and port over DNS. relay: the master whose relay host and port are, and through which the
+    provider is reached; the zero address if it is dialled directly.
     """
 
     SIGNER: ClassVar[str] = "provider"
@@ -38,6 +39,7 @@ class Announcement:
     latitude: I16
     longitude: I16
     dns: bool
+    relay: Address = ZERO_ADDRESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,8 @@ class LatencyReport:
 
     slots: bit set if in that slot echoes were answered and the endpoint, dialled back, proved the node key.
     Times in microseconds over all rounds of the epoch: minimum, median, jitter (median absolute difference of neighbours); loss in ppm.
-    group_prefix: of the dialled-back address. address_ok: the observed address is the announced one.
+    group_prefix: of the observed address. address_ok: it is the announced one, or the announced place is the relay named.
+    relay: the master through whose relay the endpoint was dialled back; the zero address if directly.
     """
 
     SIGNER: ClassVar[str] = "master"
@@ -110,6 +113,7 @@ class LatencyReport:
     loss_ppm: U32
     group_prefix: str
     address_ok: bool
+    relay: Address = ZERO_ADDRESS
 
 
 @dataclass(frozen=True, slots=True)

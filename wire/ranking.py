@@ -1,6 +1,7 @@
 """How a provider is scored for a request, the same for the resolver that suggests and the consumer that has measured. Pure.
 
-Every part is in parts per million of the best there can be, the score is their weighted sum:
+Every part is in parts per million of the best there can be, the score is their weighted sum, times `RELAYED_PPM` for a provider that is
+reached through a relay: one that carries its own traffic comes first unless it is much worse.
 
     latency      10^6 - rtt · 10^6 / maxRttUs
     reputation   as on chain, the prior for a newcomer
@@ -22,29 +23,35 @@ LATENCY_WEIGHT_PPM = 400_000
 REPUTATION_WEIGHT_PPM = 300_000
 BANDWIDTH_WEIGHT_PPM = 150_000
 PRICE_WEIGHT_PPM = 150_000
+RELAYED_PPM = 700_000
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """In parts per million."""
+    """In parts per million. relayed: whether the provider is reached through a relay."""
 
     latency: int
     reputation: int
     bandwidth: int
     price: int
+    relayed: bool = False
 
     @property
     def total(self) -> int:
-        """The weighted sum."""
+        """The weighted sum, less what a relay costs."""
         parts = self.latency * LATENCY_WEIGHT_PPM + self.reputation * REPUTATION_WEIGHT_PPM
-        return (parts + self.bandwidth * BANDWIDTH_WEIGHT_PPM + self.price * PRICE_WEIGHT_PPM) // PPM
+        whole = (parts + self.bandwidth * BANDWIDTH_WEIGHT_PPM + self.price * PRICE_WEIGHT_PPM) // PPM
+        return whole * RELAYED_PPM // PPM if self.relayed else whole
 
 
-def score(request: SessionRequest, rtt_us: int, reputation: int, bandwidth: int, price: int, rules: Rules) -> Score:
+def score(
+    request: SessionRequest, rtt_us: int, reputation: int, bandwidth: int, price: int, rules: Rules, *, relayed: bool = False
+) -> Score:
     """Of a provider within the request's price. rtt_us: microseconds; reputation: ppm; bandwidth: bit/s; price: wei per GiB."""
     return Score(
         latency=max(0, PPM - rtt_us * PPM // rules.max_rtt_us),
         reputation=min(PPM, reputation),
         bandwidth=min(PPM, bandwidth * PPM // FULL_BANDWIDTH),
         price=PPM - price * PPM // request.max_price if request.max_price else PPM,
+        relayed=relayed,
     )

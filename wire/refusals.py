@@ -46,6 +46,7 @@ TABLE: Mapping[str, tuple[int, str]] = {
     "dial_back_failed": (422, "The announced endpoint could not be dialled back: open the port and check the public address."),
     "dial_back_wrong_key": (422, "The announced endpoint answered with a certificate of another node."),
     "dial_back_limit": (429, "The endpoint was dialled back as often as is allowed in this slot."),
+    "not_a_relay": (422, "The announced endpoint is not the relay of the listed master it names."),
     "address_mismatch": (422, "The observed address is not the announced one."),
     "rtt_too_high": (422, "The round trip to this master takes longer than the network allows."),
     # proofs

@@ -144,8 +144,11 @@ class Channel:
                 remove(self._fd)
 
 
-async def connect(host: str, port: int, local_host: str | None, context: ssl.SSLContext, timeout_s: float = TALK_S) -> Channel:
-    """A connection with its handshake done, to an IP address; `ChannelClosed` if there is none in time."""
+async def connect(
+    host: str, port: int, local_host: str | None, context: ssl.SSLContext, timeout_s: float = TALK_S, opening: bytes = b""
+) -> Channel:
+    """A connection with its handshake done, to an IP address; `ChannelClosed` if there is none in time. opening: sent in the clear before
+    the handshake, as a relay expects it."""
     loop = asyncio.get_running_loop()
     plain = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
@@ -154,6 +157,8 @@ async def connect(host: str, port: int, local_host: str | None, context: ssl.SSL
             plain.bind((local_host, 0))
         async with asyncio.timeout(timeout_s):
             await loop.sock_connect(plain, (host, port))
+            if opening:
+                await loop.sock_sendall(plain, opening)
             channel = wrap(plain, context, server_side=False)
             try:
                 await channel.handshake()

@@ -20,8 +20,8 @@ PURE = {
         *(f"events/{module}" for module in ("__init__", "decoder", "judge", "log", "registry", "settlement", "vault")),
     ),
     "wire": (
-        *("addresses", "agreement", "announcements", "answers", "geography", "messages", "ranking", "refusals", "regions", "sessions"),
-        *("slots", "statements", "tunnel", "udp"),
+        *("addresses", "agreement", "announcements", "answers", "geography", "messages", "ranking", "refusals", "regions", "relay"),
+        *("sessions", "slots", "statements", "tunnel", "udp"),
     ),
     "resolver": ("estimates", "latency", "location", "market", "matching", "pending", "pool", "tickets"),
     "provider": ("activity", "proofs", "remedies", "sessions"),

@@ -154,7 +154,8 @@ async def a_net(folder: Path) -> AsyncIterator[Net]:
         for role, kind, run in roles:
             home = folder / role
             home.mkdir()
-            file = config_file(home, keys[role], served.url, network.settlement, HOSTS[role], ports[role])
+            more = {"relay_port": free_port(HOSTS[role])} if role == "master" else {}
+            file = config_file(home, keys[role], served.url, network.settlement, HOSTS[role], ports[role], **more)
             tasks.append(asyncio.create_task(run(load(kind, file, {}), stop, SystemClock())))
         net = Net(folder, served.url, network, chain, client, origin, visitors)
         try:
@@ -162,7 +163,8 @@ async def a_net(folder: Path) -> AsyncIterator[Net]:
             for number, (key, host) in enumerate(zip(PROVIDERS, PROVIDER_HOSTS, strict=True)):
                 home = folder / f"provider{number}"
                 home.mkdir()
-                file = config_file(home, key, served.url, network.settlement, host, free_port(host), price=10**16 * (1 + number))
+                more = {"announced_port": free_port(host)} if number else {}  # nobody can dial the second: it goes through the relay
+                file = config_file(home, key, served.url, network.settlement, host, free_port(host), price=10**16 * (1 + number), **more)
                 file.write_text(file.read_text() + f'region = "DE"\nlatitude = 50\nlongitude = 9\n{PROVIDER_SETTINGS}')
                 net.providers.append(await start("-m", "provider", "--config", str(file)))
             endpoint = f"{HOSTS['resolver']}:{ports['resolver']}"

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.keys import NodeKey
+from chain.types import ZERO_ADDRESS
 from resolver.latency import (
     HeldReport,
     check_batch,
@@ -40,7 +41,7 @@ from wire.refusals import Refused
 
 
 def codes(*reports: HeldReport, now: float = START, since: int = 0) -> list[str]:
-    return [view.code for view in master_views(reports, PREFIX, since, TERMS, now)]
+    return [view.code for view in master_views(reports, PREFIX, ZERO_ADDRESS, since, TERMS, now)]
 
 
 def held(master: NodeKey = MASTERS[0], now: float = START, **changes: Any) -> HeldReport:
@@ -79,7 +80,7 @@ def test_the_last_slot_of_an_epoch_counts_in_the_first_of_the_next() -> None:
 
 
 def test_a_view_says_who_where_what_and_when() -> None:
-    views = master_views([held(MASTERS[1])], PREFIX, 0, TERMS, START)
+    views = master_views([held(MASTERS[1])], PREFIX, ZERO_ADDRESS, 0, TERMS, START)
     assert views == (
         MasterView(MASTERS[0].address, "9.0.0.0:7200", "no_report", 0, 0),
         MasterView(MASTERS[1].address, "9.0.0.1:7200", "ok", 20_000, START),
@@ -89,7 +90,7 @@ def test_a_view_says_who_where_what_and_when() -> None:
 
 def test_reports_of_masters_that_are_no_longer_listed_do_not_count() -> None:
     fewer = Terms(TIMING, RULES, TERMS.masters[:1])
-    views = master_views([held(MASTERS[1]), held(MASTERS[2])], PREFIX, 0, fewer, START)
+    views = master_views([held(MASTERS[1]), held(MASTERS[2])], PREFIX, ZERO_ADDRESS, 0, fewer, START)
     assert [view.code for view in views] == ["no_report"]
 
 

@@ -1,0 +1,213 @@
+"""Being reached through a master's relay, for a provider that nobody can dial: a few connections to it wait for callers.
+
+A connection that is called is handed to the listener, as if the caller had come by itself, and another one takes its place. If the relay
+falls silent, another master's takes over, and the provider announces itself anew there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from chain.typed import sign
+from chain.types import ZERO_ADDRESS, Address, Digest
+from chain.view import Listing
+from provider.duties import Duty, Errands
+from provider.equipment import Equipment
+from provider.heartbeat import spread
+from provider.listener import Listener
+from provider.measuring import Measuring
+from provider.presence import Presence
+from wire.addresses import parse_ip
+from wire.refusals import Refused
+from wire.relay import (
+    ALIVE_S,
+    CALLED,
+    CHALLENGE,
+    NONCE_BYTES,
+    REFUSED,
+    REGISTER,
+    WAITING,
+    RelayRegistration,
+    opening,
+    refusal_code,
+    registration_bytes,
+)
+from wire.relays import RelayFinder, RelayPlace
+from wire.timing import Unreachable, be_timed, time_master
+
+log = logging.getLogger(__name__)
+
+KEPT_WAITING = 4
+ANSWER_S = 5.0
+RETRY_S = 1.0
+LOST_S = 3.0
+"""How long nothing may come of a relay before another one is taken."""
+ASIDE_S = 60.0
+TIMED_ROUNDS = 3
+
+
+class Relayed:
+    """Keeps the provider reachable by a relay, from the moment that it is needed on. moved: is called after each new announcement's place.
+
+    `waiting` connections are ready for callers at the moment.
+    """
+
+    def __init__(
+        self,
+        equipment: Equipment,
+        presence: Presence,
+        measuring: Measuring,
+        listener: Listener,
+        errands: Errands,
+        moved: Callable[[], None],
+    ) -> None:
+        self._eq, self._node, self._presence, self._measuring = equipment, equipment.node, presence, measuring
+        self._listener, self._errands, self._moved = listener, errands, moved
+        self._finder = RelayFinder(self._node.client, self._node.clock)
+        self._duty = Duty(self._step, self._node.clock, RETRY_S)
+        errands.woken = self._duty.wake
+        self._place: RelayPlace | None = None
+        self._endpoint = ""
+        self._failing_since: float | None = None
+        self._aside: dict[Address, float] = {}
+        self._none_there = False
+        self.waiting = 0
+
+    @property
+    def relay(self) -> Address:
+        """The master whose relay is announced; the zero address if none is."""
+        return self._presence.offering.relay
+
+    async def run(self, needed: asyncio.Event) -> None:
+        """Waits until it is needed, then runs until it is cancelled."""
+        await needed.wait()
+        if self.relay == ZERO_ADDRESS:
+            log.warning("nobody can dial this provider: a master's relay is looked for")
+        await self._duty.run()
+
+    async def _step(self) -> float:
+        now = self._node.clock.now()
+        lost = self._failing_since is not None and now - self._failing_since >= LOST_S
+        if self._place is None or lost:
+            await self._choose(now)
+        place = self._place
+        if place is None:
+            return now + ASIDE_S / 6
+        for number in range(KEPT_WAITING):
+            self._errands.start((place, number), partial(self._keep_waiting, place))
+        if self.waiting and self.relay != place.master:
+            await self._presence.move(replace(self._presence.offering, host=place.host, port=place.port, relay=place.master))
+            log.info("reached through the relay of master %s from now on", place.master)
+            self._moved()
+        return now + RETRY_S
+
+    async def _choose(self, now: float) -> None:
+        """The relay with the shortest way to it; not one that has just failed, unless there is no other."""
+        if self._place is not None and self._aside.get(self._place.master, 0.0) <= now:
+            log.warning("the relay of master %s is gone: another one is looked for", self._place.master)
+            self._aside[self._place.master] = now + ASIDE_S
+        masters = (await self._eq.roster.view()).masters()
+        found = await asyncio.gather(*(self._finder.find(master.account, master.endpoint) for master in masters))
+        there = [(master, place) for master, place in zip(masters, found, strict=True) if place is not None]
+        fresh = [(master, place) for master, place in there if self._aside.get(master.account, 0.0) <= now]
+        distances = await asyncio.gather(*(self._distance(master) for master, _ in fresh))
+        ordered = sorted(zip(distances, fresh, strict=True), key=lambda one: (one[0], spread(f"{self._node.address} {one[1][0].account}")))
+        if ordered:
+            _, (master, self._place) = ordered[0]
+            self._endpoint = master.endpoint
+        elif not there and not self._none_there:
+            log.warning("no master runs a relay: open the announced port, or wait until one does")
+        self._none_there = not there
+        self._failing_since = None
+
+    async def _distance(self, master: Listing) -> int:
+        """Microseconds; the most there is if it does not answer."""
+        clock, entropy = self._node.clock, self._eq.entropy
+        try:
+            found = await time_master(master.endpoint, TIMED_ROUNDS, self._eq.local_host, clock, entropy)
+        except Unreachable:
+            found = None
+        return 1 << 32 if found is None else found
+
+    async def _keep_waiting(self, place: RelayPlace) -> None:
+        """The life of one connection: registered, waiting, and handed over once it is called."""
+        sock = socket.socket(socket.AF_INET6 if ":" in place.host else socket.AF_INET, socket.SOCK_STREAM)
+        called = False
+        try:
+            sock.setblocking(False)
+            await self._register(sock, place)
+            self._failing_since = None
+            self.waiting += 1
+            if self.relay != place.master:
+                self._duty.wake()
+            try:
+                called = await self._called(sock)
+            finally:
+                self.waiting -= 1
+        except Refused as refused:
+            if self._failing_since is None:  # said once, however often it is tried again
+                log.warning("the relay of master %s does not take this provider: %s", place.master, refused)
+            if refused.code == "no_echo":
+                await self._be_timed()
+        except (OSError, EOFError, TimeoutError) as error:
+            log.debug("a connection to the relay ended with %s", type(error).__name__)
+        finally:
+            if not called:
+                sock.close()
+        if called:
+            self._listener.take(sock)
+            return
+        if self._failing_since is None and not self.waiting:
+            self._failing_since = self._node.clock.now()
+        await self._node.clock.sleep(RETRY_S)
+
+    async def _be_timed(self) -> None:
+        rounds = self._node.network.rules.echo_rounds
+        await be_timed(self._endpoint, self._node.address, rounds, self._eq.local_host, self._node.clock, self._eq.entropy)
+
+    async def _register(self, sock: socket.socket, place: RelayPlace) -> None:
+        """Until the relay says that it waits; `Refused` with the relay's code."""
+        loop, node = asyncio.get_running_loop(), self._node
+        async with asyncio.timeout(ANSWER_S):
+            if parse_ip(self._eq.local_host).version == parse_ip(place.host).version:
+                sock.bind((self._eq.local_host, 0))
+            await loop.sock_connect(sock, (place.host, place.port))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await loop.sock_sendall(sock, opening(REGISTER, node.address))
+            await _expect(sock, CHALLENGE)
+            nonce = Digest(await _read(sock, NONCE_BYTES))
+            said = RelayRegistration(node.address, place.master, int(node.clock.now()), nonce)
+            await loop.sock_sendall(sock, registration_bytes(sign(said, node.domain, node.key)))
+            await _expect(sock, WAITING)
+
+    async def _called(self, sock: socket.socket) -> bool:
+        """Whether a caller came; False if the relay says something else. Not a byte more is read: what follows is TLS."""
+        while True:
+            async with asyncio.timeout(3 * ALIVE_S):
+                word = await _read(sock, 1)
+            if word != WAITING:
+                return word == CALLED
+
+
+async def _expect(sock: socket.socket, word: bytes) -> None:
+    found = await _read(sock, 1)
+    if found == REFUSED:
+        raise Refused(refusal_code(await _read(sock, (await _read(sock, 1))[0])))
+    if found != word:
+        raise EOFError
+
+
+async def _read(sock: socket.socket, size: int) -> bytes:
+    """Exactly so many bytes; `EOFError` if fewer come."""
+    loop, got = asyncio.get_running_loop(), bytearray()
+    while len(got) < size:
+        more = await loop.sock_recv(sock, size - len(got))
+        if not more:
+            raise EOFError
+        got += more
+    return bytes(got)
