@@ -7,15 +7,17 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from chain.epochs import Timing
 from chain.typed import Domain, Signed
 from chain.types import Address, Digest
 from chain.view import ChainView
 from provider.peers import claim_demand
+from provider.sessions import StoredSession
 from runtime.clock import Clock
 from wire.http import Client, PeerError, PeerRefused
 from wire.messages import DemandReceipt
 from wire.refusals import TABLE, Refused
-from wire.sessions import DemandClaim
+from wire.sessions import DemandClaim, covers
 
 COVER_S = 15.0
 OPENING_S = 1.0
@@ -31,9 +33,15 @@ class Coverage(Protocol):
     async def cover(self, claim: DemandClaim, session_id: Digest) -> Cover:
         """Receipts of two thirds of the stake; `Refused` otherwise."""
 
+    async def lapsed(self, session: StoredSession, epoch: int) -> str:
+        """Why receipts of this session count no more in `epoch`, as far as the chain says by now: a code of `wire.refusals`, or nothing."""
+
 
 class Lists(Protocol):
     """`provider.peers.Roster`."""
+
+    async def view(self) -> ChainView:
+        """The newest final view."""
 
     async def view_for(self, epoch: int) -> ChainView:
         """The view whose lists are those of an epoch."""
@@ -44,10 +52,10 @@ class Covering:
     know the session."""
 
     def __init__(
-        self, roster: Lists, client: Client, clock: Clock, domain: Domain, epoch_at: Callable[[float], int],
+        self, roster: Lists, client: Client, clock: Clock, domain: Domain, timing: Timing,
         keep: Callable[[Digest, Sequence[Signed[DemandReceipt]]], None],
     ) -> None:  # fmt: skip
-        self._roster, self._client, self._clock, self._domain, self._epoch_at, self._keep = roster, client, clock, domain, epoch_at, keep
+        self._roster, self._client, self._clock, self._domain, self._timing, self._keep = roster, client, clock, domain, timing, keep
         self._late: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -62,7 +70,7 @@ class Covering:
         Validators that have not answered when two thirds have signed are waited for in the background, at most `COVER_S` more: with their
         receipts the session stays payable should others lose their stake.
         """
-        view = await self._roster.view_for(self._epoch_at(self._clock.now()))
+        view = await self._roster.view_for(self._timing.epoch_at(self._clock.now()))
         validators = view.validators()
         stakes = {one.account: int(one.stake) for one in validators}
         asked = {asyncio.create_task(claim_demand(self._client, one, claim, self._domain)) for one in validators}
@@ -91,6 +99,16 @@ class Covering:
             return tuple(found), stakes
         code = codes.pop() if len(codes) == 1 else "not_covered"
         raise Refused(code if code in TABLE else "not_covered", "", {"receipts": str(len(found)), "validators": str(len(validators))})
+
+    async def lapsed(self, session: StoredSession, epoch: int) -> str:
+        """`no_deposit` if the consumer had exited so early that validators saw it only after they had signed: no receipt counts after the
+        epoch that follows the exit. `session_not_covered` if those who signed hold less than two thirds of the stake of this epoch."""
+        exited = (await self._roster.view()).deposit_of(session.consumer).exit_epoch
+        if exited is not None and epoch > exited + 1:
+            return "no_deposit"
+        stakes = {one.account: int(one.stake) for one in (await self._roster.view_for(epoch)).validators()}
+        covered = covers((signed.message for signed in session.demand), epoch, self._timing, stakes)
+        return "" if covered else "session_not_covered"
 
     async def _keep_late(self, session_id: Digest, waiting: set[Answer]) -> None:
         try:

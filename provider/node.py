@@ -64,7 +64,7 @@ async def provide(
         streams = Streams(policy, limits, surroundings.places, config.bind_host)
         opened.callback(streams.close)
         sessions = store.sessions(node.network.timing)
-        coverage = Covering(roster, node.client, node.clock, node.domain, node.network.timing.epoch_at, sessions.add_demand)
+        coverage = Covering(roster, node.client, node.clock, node.domain, node.network.timing, sessions.add_demand)
         opened.push_async_callback(coverage.close)
         serving = Serving(node.key, node.network, node.clock, entropy, terms, sessions, caps, coverage, streams)
         serving.close_left_open()

@@ -271,7 +271,7 @@ class Serving:
         last_second = self._timing.end_of(stored.epochs[1])
         reported = Served()
         sequence = 0
-        parting_until = settle_at = 0.0
+        parting_until = settle_at = look_at = 0.0
         while True:
             now = self._clock.now()
             self._count_carried()
@@ -284,6 +284,9 @@ class Serving:
                 session.end("receipt_overdue")
             if now >= last_second:
                 session.end("session_closed")
+            elif now >= look_at and self._timing.epoch_at(now) > stored.epochs[0]:
+                look_at = now + self._rules.receipt_every_s
+                await self._end_if_lapsed(session, self._timing.epoch_at(now))
             if session.ending and not parting_until:
                 parting_until = now + TALK_S
                 await self._say(channel, GOODBYE, Word(session.ending, ""))
@@ -315,6 +318,19 @@ class Serving:
             self._reporting.keep_last(session.session_id, sequence, final, max(session.said_at, self._clock.now()))
         with contextlib.suppress(ChannelError, TimeoutError):
             await self._say(channel, GOODBYE, Word(session.ending, ""))
+
+    async def _end_if_lapsed(self, session: Session, epoch: int) -> None:
+        """In the epoch after the one it was covered in a session may count no more: nothing is served then that nobody pays for."""
+        stored = await asyncio.to_thread(self._store.session, session.session_id)  # with the receipts that came later
+        if stored is None:
+            return
+        try:
+            code = await self._coverage.lapsed(stored, epoch)
+        except Recoverable as error:
+            log.warning("whether a session still counts cannot be read: %s", error)
+            return
+        if code:
+            session.end(code)
 
     async def _take_receipt(
         self, channel: Channel, session: Session, stored: StoredSession, signed: Signed[UsageReceipt]

@@ -24,6 +24,7 @@ from provider.egress import Policy
 from provider.listener import Listener, listening
 from provider.serving import Serving, Terms
 from provider.session_store import SessionStore
+from provider.sessions import StoredSession
 from provider.store import Store
 from provider.streams import StreamLimits, Streams
 from runtime.clock import Clock, SystemClock
@@ -41,9 +42,10 @@ PRICE = GIB
 OPENED = (ipaddress.IPv4Network("127.79.0.0/16"),)
 
 
-def network_of(rules: Rules) -> Network:
+def network_of(rules: Rules, ends_in: int = 86_350) -> Network:
+    """In its first epoch, which ends in so many seconds."""
     now = int(SystemClock().now())
-    timing = Timing(now - 50, 86_400, 1_800, 21_600, 43_200, 3_600, 1_200, 144)
+    timing = Timing(now + ends_in - 86_400, 86_400, 1_800, 21_600, 43_200, 3_600, 1_200, 144)
     nowhere = ZERO_ADDRESS
     return Network(DOMAIN, DOMAIN.settlement, nowhere, nowhere, nowhere, nowhere, nowhere, timing, rules, Wei(0), Wei(0), 0)
 
@@ -55,6 +57,7 @@ class Keys:
     clock: Clock
     asked: list[DemandClaim] = field(default_factory=list)
     answer: asyncio.Event = field(default_factory=asyncio.Event)
+    lapse: str = ""
 
     def __post_init__(self) -> None:
         self.answer.set()
@@ -70,6 +73,9 @@ class Keys:
             )
             receipts.append(sign(receipt, DOMAIN, key))
         return tuple(receipts), {key.address: 1 for key in VALIDATORS}
+
+    async def lapsed(self, session: StoredSession, epoch: int) -> str:
+        return self.lapse if epoch > session.epochs[0] else ""
 
 
 @dataclass(slots=True)
@@ -98,9 +104,10 @@ async def provider_at(
     own: frozenset[IPAddress] = frozenset(),
     roles: frozenset[IPAddress] = frozenset(),
     session_rate: float = 0.0,
+    epoch_ends_in: int = 86_350,
 ) -> AsyncIterator[Served]:
     """A provider at `HOST`, on a free port."""
-    clock, network = SystemClock(), network_of(rules)
+    clock, network = SystemClock(), network_of(rules, epoch_ends_in)
     store = Store(folder / "provider.sqlite", PROVIDER.address, DOMAIN)
     caps = Caps(folder / "carried.sqlite", allowance or Allowance(), DOMAIN)
 

@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 import pytest
 from aiohttp import web
 
+from chain.epochs import Timing
 from chain.keys import NodeKey
 from chain.typed import Signed, digest_of, sign
 from chain.types import Digest, Wei
-from chain.view import BlockStamp, ChainView, Listing
+from chain.view import BlockStamp, ChainView, Deposit, Listing
 from provider import covering
 from provider.covering import Covering
+from provider.sessions import Served, StoredSession
 from runtime.clock import SystemClock
 from tests.tunnels import CONSUMER, DOMAIN, PROVIDER, VALIDATORS, request_by
 from wire.http import Client, answer, application, read, serve
@@ -49,13 +51,22 @@ class Validator:
         return answer(sign(receipt, DOMAIN, self.key))
 
 
+TIMING = Timing(int(SystemClock().now()) - 50, 86_400, 1_800, 21_600, 43_200, 3_600, 1_200, 144)
+
+
 @dataclass(slots=True)
 class Listed:
-    view: ChainView
+    """The chain's lists in the first epoch, and what it says by now; in later epochs they are `later`."""
+
+    first: ChainView
+    newest: ChainView | None = None
+    later: ChainView | None = None
+
+    async def view(self) -> ChainView:
+        return self.newest or self.first
 
     async def view_for(self, epoch: int) -> ChainView:
-        assert epoch == 1
-        return self.view
+        return self.first if epoch == 1 or self.later is None else self.later
 
 
 @contextlib.asynccontextmanager
@@ -78,7 +89,7 @@ async def covering_by(validators: list[Validator], late: list[Signed[DemandRecei
         client = Client(DOMAIN)
         stack.push_async_callback(client.close)
         view = ChainView(BlockStamp(1, Digest(bytes(32)), 1), tuple(sorted(listings, key=lambda one: one.account)))
-        cover = Covering(Listed(view), client, SystemClock(), DOMAIN, lambda now: 1, keep)
+        cover = Covering(Listed(view), client, SystemClock(), DOMAIN, TIMING, keep)
         stack.push_async_callback(cover.close)
         yield cover
 
@@ -144,5 +155,44 @@ def test_a_validator_that_answers_later_is_still_heard(monkeypatch: pytest.Monke
             while not late:  # noqa: ASYNC110 - a thread fills it
                 await asyncio.sleep(0.01)
             assert [one.message.validator for one in late] == [VALIDATORS[2].address]
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+def listed_at(*stakes: int) -> ChainView:
+    listings = [
+        Listing(key.address, "validator", "127.79.4.1:1", Wei(100), Wei(stake)) for key, stake in zip(VALIDATORS, stakes, strict=True)
+    ]
+    return ChainView(BlockStamp(1, Digest(bytes(32)), 1), tuple(sorted(listings, key=lambda one: one.account)))
+
+
+@pytest.mark.parametrize(
+    ("exited", "stakes", "epoch", "code"),
+    [
+        (None, (1, 1, 1), 2, ""),
+        (0, (1, 1, 1), 1, ""),
+        (0, (1, 1, 1), 2, "no_deposit"),  # it exited in the epoch before, when validators could not see it yet
+        (1, (1, 1, 1), 2, ""),
+        (None, (1, 1, 5), 2, "session_not_covered"),  # who did not sign has got more than a third
+        (None, (1, 1, 1), 3, "session_not_covered"),  # it ends with the epoch after the one it was covered in
+    ],
+)
+def test_a_session_lapses_when_its_receipts_count_no_more(exited: int | None, stakes: tuple[int, int, int], epoch: int, code: str) -> None:
+    async def scene() -> None:
+        shown, name = claim()
+        message, offer = shown.request.message, shown.offer.message
+        demand = tuple(
+            sign(DemandReceipt(key.address, message.consumer, offer.provider, name, 5, 500, TIMING.genesis + 60), DOMAIN, key)
+            for key in VALIDATORS[:2]
+        )
+        stored = StoredSession(name, shown, demand, TIMING.genesis + 60, (1, 2), "", Served(), None, None)
+        newest = replace(listed_at(*stakes), deposits={message.consumer: Deposit(Wei(500), Wei(0), exited)})
+        lists = Listed(listed_at(1, 1, 1), newest, listed_at(*stakes))
+        client = Client(DOMAIN)
+        try:
+            cover = Covering(lists, client, SystemClock(), DOMAIN, TIMING, lambda name, receipts: None)
+            assert await cover.lapsed(stored, epoch) == code
+        finally:
+            await client.close()
 
     asyncio.run(asyncio.wait_for(scene(), 30))

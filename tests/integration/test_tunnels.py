@@ -328,6 +328,24 @@ def test_a_consumer_that_never_signs_gets_the_credit_and_not_a_byte_more(tmp_pat
     run(scene())
 
 
+def test_a_session_that_counts_no_more_is_served_no_more(tmp_path: Path) -> None:
+    """The consumer exited before it was covered, and validators saw it too late: the next epoch pays nobody for it."""
+
+    async def scene() -> None:
+        async with provider_at(tmp_path, TINY, epoch_ends_in=3) as served:
+            served.validators.lapse = "no_deposit"
+            hand = await HandMade.open(served)
+            opened = served.sessions.session(hand.session)
+            assert opened is not None
+            assert opened.epochs[0] == 1
+            async with asyncio.timeout(30):
+                assert await hand.last_word() == "no_deposit"
+            hand.control.close()
+            await until(lambda: not served.serving.sessions)
+
+    run(scene())
+
+
 def test_fifty_sessions_of_one_consumer_share_one_credit(tmp_path: Path) -> None:
     async def scene() -> None:
         async with provider_at(tmp_path, TINY) as served, origin(give) as port:
