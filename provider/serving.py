@@ -97,6 +97,7 @@ class Serving:
         self._credits: dict[Address, Credit] = {}
         self._rate = Rate(terms.rate, time.monotonic)
         self._asking = self._uncounted = 0
+        self._ended_served = self._ended_receipted = 0
         self.leaving = False
         self.idle = asyncio.Event()
         """Set while no session is served."""
@@ -110,16 +111,23 @@ class Serving:
         return tuple(self._sessions.values())
 
     def figures(self) -> dict[str, object]:
-        """Counts for the operator: never whom, never where."""
+        """Counts for the operator: never whom, never where. Since the start: bytes served, those that receipts were signed for, and the
+        difference, which nobody pays."""
         self._count_carried()
         day, month = self._caps.carried(self._clock.now())
+        meters = [session.meter for session in self._sessions.values()]
+        served = self._ended_served + sum(meter.served for meter in meters)
+        receipted = self._ended_receipted + sum(meter.receipted for meter in meters)
         return {
+            "served": served,
+            "receipted": receipted,
+            "difference": served - receipted,
             "sessions": len(self._sessions),
             "streams": self.streams.live,
             "streamsOpened": self.streams.opened,
             "carriedToday": day,
             "carriedThisMonth": month,
-            "unreceipted": sum(session.meter.unreceipted for session in self._sessions.values()),
+            "unreceipted": sum(meter.unreceipted for meter in meters),
             "refused": dict(self.refused + self.streams.refused),
             "ended": dict(self.ended),
         }
@@ -361,6 +369,8 @@ class Serving:
         """The session is over: what it still owes is lost, and the consumer's credit with it."""
         self._count_carried()
         session.meter.close()
+        self._ended_served += session.meter.served
+        self._ended_receipted += session.meter.receipted
         credit = self._credits[session.consumer]
         self._sessions.pop(session.session_id, None)
         self._store.set_credit(session.consumer, credit.limit)
