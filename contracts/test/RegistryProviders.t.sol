@@ -53,6 +53,7 @@ contract RegistryProvidersTest is Bundles {
     function test_register_refuses() external {
         vm.expectRevert(IRegistry.ZeroAddress.selector);
         register(ALICE, address(0), address(0));
+        register(BOB, address(1), address(0)); // the least address that is one
         register(ALICE, ALICE, address(0));
         vm.expectRevert(abi.encodeWithSelector(IRegistry.AlreadyRegistered.selector, ALICE));
         register(ALICE, ALICE, address(0));

@@ -531,6 +531,16 @@ contract SettlementClaimsTest is Network {
         settlement.setRecipient(account, recipient);
     }
 
+    function test_setRecipient_zero() external {
+        vm.prank(ALICE);
+        vm.expectRevert(ISettlement.ZeroAddress.selector);
+        settlement.setRecipient(ALICE, address(0));
+        // The least address that is one.
+        vm.prank(ALICE);
+        settlement.setRecipient(ALICE, address(1));
+        vm.assertEq(settlement.recipientOf(ALICE), address(1));
+    }
+
     function test_setRecipient() external {
         vm.expectEmit(address(settlement));
         emit ISettlement.RecipientSet(ALICE, COLD);
