@@ -4,8 +4,10 @@ validators' clock move together."""
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import hashlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +43,20 @@ RULES = Rules(heartbeat_s=2, presence_ttl_s=6, finality_blocks=1, slot_cap_wei=E
 ALL_SLOTS = bytes([0b11111])
 
 
+def _own_net() -> int:
+    """A part of the loopback network that no other process with such validators has, kept until this one ends."""
+    for net in range(89, 120):
+        taken = socket.socket()
+        try:
+            taken.bind((f"127.{net}.255.1", PORT))
+        except OSError:
+            taken.close()
+            continue
+        atexit.register(taken.close)
+        return net
+    raise RuntimeError("more than thirty processes run such validators")
+
+
 def key(name: str) -> NodeKey:
     return NodeKey(hashlib.sha256(name.encode()).digest())
 
@@ -50,7 +66,8 @@ GUARDIAN, CONSUMER = key("guardian"), key("consumer")
 MASTERS = [key(f"master {n}") for n in range(3)]
 PROVIDERS = [key(f"provider {n}") for n in range(2)]
 VALIDATORS = [key(f"validator {n}") for n in range(4)]
-HOSTS = [f"127.89.{n}.1" for n in range(len(VALIDATORS))]
+_NET = _own_net()
+HOSTS = [f"127.{_NET}.{n}.1" for n in range(len(VALIDATORS))]
 TREASURY = key("treasury").address
 
 
