@@ -119,9 +119,9 @@ class Serving:
         served = self._ended_served + sum(meter.served for meter in meters)
         receipted = self._ended_receipted + sum(meter.receipted for meter in meters)
         return {
-            "served": served,
-            "receipted": receipted,
-            "difference": served - receipted,
+            "bytesServed": served,
+            "bytesReceipted": receipted,
+            "bytesDifference": served - receipted,
             "sessions": len(self._sessions),
             "streams": self.streams.live,
             "streamsOpened": self.streams.opened,
