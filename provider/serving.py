@@ -62,7 +62,7 @@ MOST_QUESTIONS = 64
 """Before a session, on one connection."""
 LOOK_S = 0.25
 COUNT_BYTES = 1 << 20
-"""The caps are told of what was carried after so many bytes, or after `LOOK_S`: a cap is overrun by no more."""
+"""The caps are told of what was carried after so many bytes, or after `LOOK_S`: a cap is overrun by no more than that and a read."""
 SETTLE_S = 1.0
 """The longest that a receipt is safe from a kill and not from a power cut."""
 OVERDUE_TURNS = 3

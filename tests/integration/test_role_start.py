@@ -26,6 +26,10 @@ async def refused(role: str, file: Path) -> tuple[int | None, str]:
     return process.returncode, errors.decode()
 
 
+OWN_MISTAKES = ("a port that is taken", "another contract")
+"""What a role's own code comes to; the others end before it begins, in code that all roles share, and are tried with one role."""
+
+
 def test_wrong_starts_end_in_sentences(tmp_path: Path) -> None:
     async def scenario() -> None:
         balances = {DEPLOYER.address: 100 * ETHER}
@@ -49,6 +53,8 @@ def test_wrong_starts_end_in_sentences(tmp_path: Path) -> None:
                         "another contract": (sound.replace(network.settlement, network.token), 3),
                     }
                     for mistake, (text, code) in wrong.items():
+                        if role != next(iter(KEYS)) and mistake not in OWN_MISTAKES:
+                            continue
                         file.write_text(text)
                         returned, said = await refused(role, file)
                         assert returned == code, (role, mistake, said)
