@@ -76,12 +76,14 @@ async def _library(socks: str, host: str, port: int, path: str, file: Path, whol
     try:
         writer.write(_REQUEST.format(path=path, host=host, begin=begin).encode())
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        if head.split()[1] not in (b"200", b"206"):
+            return False
         left = int(head.partition(b"content-length: ")[2].split(b"\r\n")[0])
         with file.open("wb" if whole else "ab") as out:
             while left and (piece := await reader.read(1 << 16)):
                 out.write(piece)
                 left -= len(piece)
-    except (OSError, ValueError, asyncio.IncompleteReadError):
+    except (OSError, ValueError, IndexError, asyncio.IncompleteReadError):
         return False
     finally:
         writer.close()
