@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from runtime.config import AccountConfig
 from runtime.terminal import (
     AsJson,
     Keystore,
@@ -17,9 +18,10 @@ from runtime.terminal import (
     Settlement,
     Yes,
     absolute,
+    account_command,
     account_of,
+    confirm,
     guarded,
-    settings_from,
     show,
     unlock,
     wei_from,
@@ -28,7 +30,6 @@ from runtime.terminal import (
 if TYPE_CHECKING:
     from consumer.config import ConsumerConfig, Place
     from consumer.wallet import Wallet
-    from runtime.config import AccountConfig
 
 T = TypeVar("T")
 
@@ -123,103 +124,56 @@ def receipts(
         print_receipts(found["sessions"])
 
 
-@app.command()
+@account_command(app)
 def deposit(
-    amount: Annotated[str, typer.Argument(help="Whole tokens, such as 12.5.")],
-    yes: Yes = False,
-    config: ConfigFile = None,
-    rpc: Rpc = None,
-    settlement: Settlement = None,
-    keystore: Keystore = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: AsJson = False,
-) -> None:
+    settings: AccountConfig, amount: Annotated[str, typer.Argument(help="Whole tokens, such as 12.5.")], yes: Yes = False
+) -> Mapping[str, Any]:
     """Deposit tokens, so that sessions are covered, in one transaction by a permit. What is not spent comes back after an exit."""
-
-    def work() -> Mapping[str, Any]:
-        settings, wei = settings_from(config, rpc, settlement, keystore, passphrase_file), wei_from(amount)
-        _agree(f"Deposit {amount} DPN of {account_of(None, settings)}?", yes)
-        key = unlock(settings)
-        transaction = _with_wallet(settings, lambda w: w.deposit(key, wei))
-        return {"account": key.address, "amount_wei": str(wei), "transaction": transaction}
-
-    show(guarded(work), as_json)
+    wei = wei_from(amount)
+    confirm(f"Deposit {amount} DPN of {account_of(None, settings)}?", yes)
+    key = unlock(settings)
+    transaction = _with_wallet(settings, lambda w: w.deposit(key, wei))
+    return {"account": key.address, "amount_wei": str(wei), "transaction": transaction}
 
 
-@app.command("exit")
-def exit_(
-    yes: Yes = False,
-    config: ConfigFile = None,
-    rpc: Rpc = None,
-    settlement: Settlement = None,
-    keystore: Keystore = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: AsJson = False,
-) -> None:
+@account_command(app, "exit")
+def exit_(settings: AccountConfig, yes: Yes = False) -> Mapping[str, Any]:
     """Take the deposit out: from now on no session is covered, and the rest can be withdrawn once all that was spent is counted."""
-
-    def work() -> Mapping[str, Any]:
-        settings = settings_from(config, rpc, settlement, keystore, passphrase_file)
-        _agree(f"Exit with the deposit of {account_of(None, settings)}? No session of it is covered any more.", yes)
-        key = unlock(settings)
-        transaction, when = _with_wallet(settings, lambda w: w.exit(key))
-        return {"account": key.address, "transaction": transaction, "next": when}
-
-    show(guarded(work), as_json)
+    confirm(f"Exit with the deposit of {account_of(None, settings)}? No session of it is covered any more.", yes)
+    key = unlock(settings)
+    transaction, when = _with_wallet(settings, lambda w: w.exit(key))
+    return {"account": key.address, "transaction": transaction, "next": when}
 
 
-@app.command()
-def withdraw(
-    yes: Yes = False,
-    config: ConfigFile = None,
-    rpc: Rpc = None,
-    settlement: Settlement = None,
-    keystore: Keystore = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: AsJson = False,
-) -> None:
+@account_command(app)
+def withdraw(settings: AccountConfig, yes: Yes = False) -> Mapping[str, Any]:
     """Have what is left of the deposit paid back, after an exit; says when that will be possible.
 
     A deposit of which the active root has no record once the exit delay is over is announced first, and paid two epochs later."""
     from chain.amounts import tokens
 
-    def work() -> Mapping[str, Any]:
-        settings = settings_from(config, rpc, settlement, keystore, passphrase_file)
-        account = account_of(None, settings)
-        offer = _with_wallet(settings, lambda w: w.offer_withdrawal(account))
-        _agree(
-            f"The active root has no record of {account}. Announce that its {tokens(offer.amount)} DPN are withdrawn, to be paid later?"
-            if offer.announces
-            else f"Withdraw {tokens(offer.amount)} DPN? {tokens(offer.spent)} DPN were spent, and stay.",
-            yes,
-        )
-        key = unlock(settings)
-        transaction = _with_wallet(settings, lambda w: w.withdraw(key, offer))
-        done = {"announced_wei" if offer.announces else "amount_wei": str(offer.amount), "spent_wei": str(offer.spent)}
-        return {"account": account, **done, "transaction": transaction}
-
-    show(guarded(work), as_json)
+    own = account_of(None, settings)
+    offer = _with_wallet(settings, lambda w: w.offer_withdrawal(own))
+    confirm(
+        f"The active root has no record of {own}. Announce that its {tokens(offer.amount)} DPN are withdrawn, to be paid later?"
+        if offer.announces
+        else f"Withdraw {tokens(offer.amount)} DPN? {tokens(offer.spent)} DPN were spent, and stay.",
+        yes,
+    )
+    key = unlock(settings)
+    transaction = _with_wallet(settings, lambda w: w.withdraw(key, offer))
+    done = {"announced_wei" if offer.announces else "amount_wei": str(offer.amount), "spent_wei": str(offer.spent)}
+    return {"account": own, **done, "transaction": transaction}
 
 
-@app.command()
-def account(
-    config: ConfigFile = None,
-    rpc: Rpc = None,
-    settlement: Settlement = None,
-    keystore: Keystore = None,
-    as_json: AsJson = False,
-) -> None:
+@account_command(app, signs=False)
+def account(settings: AccountConfig) -> Mapping[str, Any]:
     """The deposit on chain, and what was spent of it by the active root."""
-
-    def work() -> Mapping[str, Any]:
-        settings = settings_from(config, rpc, settlement, keystore, None)
-        own = account_of(None, settings)
-        found = _with_wallet(settings, lambda w: w.account(own))
-        exited = found.deposit.exit_epoch is not None
-        spent = {} if found.spent is None else {"spent_wei": str(found.spent)}
-        return {"account": own, "held_wei": str(found.deposit.held), **spent, "exited": exited, "wallet_wei": str(found.wallet)}
-
-    show(guarded(work), as_json)
+    own = account_of(None, settings)
+    found = _with_wallet(settings, lambda w: w.account(own))
+    exited = found.deposit.exit_epoch is not None
+    spent = {} if found.spent is None else {"spent_wei": str(found.spent)}
+    return {"account": own, "held_wei": str(found.deposit.held), **spent, "exited": exited, "wallet_wei": str(found.wallet)}
 
 
 @app.command("test")
@@ -288,8 +242,3 @@ def _with_wallet(settings: AccountConfig, work: Callable[[Wallet], Awaitable[T]]
             return await work(found)
 
     return asyncio.run(opened())
-
-
-def _agree(question: str, yes: bool) -> None:
-    if not yes and not typer.confirm(question, err=True):
-        raise typer.Exit(7)

@@ -24,7 +24,7 @@ from chain.typed import Domain
 from chain.types import Address
 from master.copying import copy_both_ways
 from runtime.clock import Clock
-from wire.addresses import group_prefix, parse_ip
+from wire.connections import accepted
 from wire.refusals import Refused
 from wire.relay import (
     ALIVE_S,
@@ -112,21 +112,13 @@ class Relay:
 
     async def accept(self) -> None:
         """Takes connections until it is cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, peer = await loop.sock_accept(self._sock)
-            except OSError as error:  # out of file descriptors, or gone before it was taken
-                log.warning("a connection could not be accepted: %s", error.strerror)
-                await self._clock.sleep(0.1)
-                continue
-            prefix = group_prefix(parse_ip(peer[0].partition("%")[0]))
+        async for connection, prefix in accepted(self._sock, self._clock):
             if self._opening.total() >= MOST_OPENING or self._opening[prefix] >= MOST_OPENING_OF_PREFIX:
                 self.counts["cut"] += 1
                 connection.close()
                 continue
             self._opening[prefix] += 1
-            task = loop.create_task(self._attend(connection, prefix))
+            task = asyncio.create_task(self._attend(connection, prefix))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from chain.keys import NodeKey
 from chain.typed import Domain
 from runtime.clock import Clock
-from wire.addresses import group_prefix, parse_ip
+from wire.connections import accepted
 from wire.secure import Channel, ChannelError, wrap
 from wire.tls import make_identity, server_context
 
@@ -58,15 +58,7 @@ class Listener:
 
     async def accept(self) -> None:
         """Takes connections until it is cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, peer = await loop.sock_accept(self._sock)
-            except OSError as error:  # out of file descriptors, or gone before it was taken
-                log.warning("a connection could not be accepted: %s", error.strerror)
-                await self._clock.sleep(0.1)
-                continue
-            prefix = group_prefix(parse_ip(peer[0].partition("%")[0]))
+        async for connection, prefix in accepted(self._sock, self._clock):
             if self.under_way - self._under_way[RELAYED] >= MOST_HANDSHAKES or self._under_way[prefix] >= MOST_OF_ONE_PREFIX:
                 connection.close()
                 continue

@@ -1,4 +1,4 @@
-"""How many connections a server holds: in all, and of one neighbourhood, so that no stranger takes every place.
+"""Connections as they come, and how many a server holds: in all, and of one neighbourhood, so that no stranger takes every place.
 
 A connection too many is closed before a byte of it is read.
 """
@@ -7,15 +7,33 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
+import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import cast
 
-from wire.addresses import group_prefix
+from runtime.clock import Clock
+from wire.addresses import group_prefix, parse_ip
+
+log = logging.getLogger(__name__)
 
 MOST = 1_024
 MOST_OF_A_GROUP = 128
 """Of one IPv4 /24 or IPv6 /48; loopback, where a node's own operator and proxies are, may take all."""
+
+
+async def accepted(sock: socket.socket, clock: Clock) -> AsyncIterator[tuple[socket.socket, str]]:
+    """Connections as they come to a bound, non-blocking socket, each with the prefix of whoever makes it, without an end."""
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            connection, peer = await loop.sock_accept(sock)
+        except OSError as error:  # out of file descriptors, or gone before it was taken
+            log.warning("a connection could not be accepted: %s", error.strerror)
+            await clock.sleep(0.1)
+            continue
+        yield connection, group_prefix(parse_ip(peer[0].partition("%")[0]))
 
 
 class Places:
