@@ -77,13 +77,17 @@ def sums(by_epoch: Mapping[int, tuple[Served, ...]]) -> Sums:
     """What all of it comes to, if no deposit and no budget falls short."""
     total, paid = Sums(), Counter[Digest]()
     for epoch in sorted(by_epoch):
+        protocol_fees = Counter[Address]()
         for one in by_epoch[epoch]:
-            grown = one.fee - paid[one.session]
-            paid[one.session] += grown
-            protocol_fee = grown * 5 // 100
-            total.spent[one.consumer] += grown
+            before, now = paid[one.session], max(paid[one.session], one.fee)
+            paid[one.session] = now
+            protocol_fee = now * 5 // 100 - before * 5 // 100
+            protocol_fees[one.provider] += protocol_fee
+            total.spent[one.consumer] += now - before
             total.treasury += protocol_fee
-            total.earned[one.provider] += grown - protocol_fee + protocol_fee * 9 // 10
+            total.earned[one.provider] += now - before - protocol_fee
+        for provider, protocol_fee in protocol_fees.items():
+            total.earned[provider] += protocol_fee * 9 // 10
     return total
 
 
