@@ -39,7 +39,7 @@ from chain.network import Network
 from chain.rules import Rules
 from chain.typed import Domain, Signed, sign
 from chain.types import ZERO_ADDRESS, Address, Digest, Wei
-from provider.sessions import StoredSession
+from provider.sessions.records import StoredSession
 from runtime.loop import run
 from wire.messages import DemandReceipt, SessionRequest
 from wire.sessions import DemandClaim
@@ -73,12 +73,12 @@ class OneValidator:
 
 
 async def provide(folder: Path, rules: Rules) -> None:
-    from provider.caps import Allowance, Caps
-    from provider.egress import Policy
-    from provider.listener import listening
-    from provider.serving import Serving, Terms
+    from provider.reach.listener import listening
+    from provider.sessions.caps import Allowance, Caps
+    from provider.sessions.egress import Policy
+    from provider.sessions.serving import Serving, Terms
+    from provider.sessions.streams import StreamLimits, Streams
     from provider.store import Store
-    from provider.streams import StreamLimits, Streams
     from runtime.clock import SystemClock
     from wire.addresses import IPAddress
 

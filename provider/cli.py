@@ -55,7 +55,7 @@ def doctor(
 ) -> None:
     """Run every check that the network runs, and say what is wrong and what to do. Ends with 4 if something is wrong."""
     from provider.config import ProviderConfig
-    from provider.doctor import run_doctor
+    from provider.doctor.checks import run_doctor
     from runtime.config import load
 
     def work() -> bool:

@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass
 
 from chain.types import Address
-from provider.caps import Allowance, Hours
-from provider.egress import Policy
 from provider.heartbeat import Offering
-from provider.serving import Terms
-from provider.streams import StreamLimits
+from provider.sessions.caps import Allowance, Hours
+from provider.sessions.egress import Policy
+from provider.sessions.serving import Terms
+from provider.sessions.streams import StreamLimits
 from runtime.config import ConfigError, NodeConfig
 from wire.addresses import parse_ip
 from wire.geography import is_on_earth

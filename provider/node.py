@@ -9,25 +9,25 @@ import os
 from collections.abc import Callable, Mapping
 
 from chain.errors import Recoverable
-from provider.attendance import Attendance
-from provider.caps import Caps
 from provider.config import ProviderConfig
-from provider.covering import Covering
 from provider.duties import Duty, Errands
-from provider.egress import Resolver
 from provider.equipment import Equipment, ignore
-from provider.listener import Listener, listening
-from provider.mapping import PortMapping
 from provider.measuring import Measuring
 from provider.peers import Roster
 from provider.presence import Presence
 from provider.proving import Proving
-from provider.relayed import Relayed
-from provider.serving import Serving
+from provider.reach.listener import Listener, listening
+from provider.reach.mapping import PortMapping
+from provider.reach.relayed import Relayed
+from provider.sessions.attendance import Attendance
+from provider.sessions.caps import Caps
+from provider.sessions.covering import Covering
+from provider.sessions.egress import Resolver
+from provider.sessions.serving import Serving
+from provider.sessions.streams import Streams
+from provider.sessions.surroundings import Surroundings
 from provider.status import status_server
 from provider.store import Store
-from provider.streams import Streams
-from provider.surroundings import Surroundings
 from runtime.clock import Clock
 from wire.node import Node, open_node
 

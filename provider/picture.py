@@ -7,8 +7,8 @@ from typing import Any
 
 import typer
 
-from provider.findings import Finding
-from provider.remedies import remedy
+from provider.doctor.findings import Finding
+from provider.doctor.remedies import remedy
 from runtime.terminal import local_time
 
 MARKS = {"ok": "ok   ", "note": "note "}

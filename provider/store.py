@@ -21,7 +21,7 @@ from provider.activity import entry_after
 from provider.errors import ProviderError
 from provider.heartbeat import sequence_after
 from provider.proofs import Held, Progress
-from provider.session_store import SessionStore
+from provider.sessions.store import SessionStore
 from provider.tables import TABLES, EntryRow, EpochRow, ProofRow, ReceiptRow, StandingRow, StatementRow
 from runtime.database import open_database
 from wire.messages import ActivityEntry, ActivityProof, LatencyReport, ProofReceipt, UptimeTicket

@@ -1,4 +1,4 @@
-"""The provider's SQLite tables; only `provider.store` and `provider.session_store` see their rows.
+"""The provider's SQLite tables; only `provider.store` and `provider.sessions.store` see their rows.
 
 Messages are kept as their canonical bytes.
 """

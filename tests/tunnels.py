@@ -18,15 +18,15 @@ from chain.typed import Domain, Signed, sign
 from chain.types import ZERO_ADDRESS, Address, Digest, Wei
 from consumer.store import Store as ConsumerStore
 from consumer.tunnel import Door, Tunnel, dial
-from provider.caps import Allowance, Caps
-from provider.covering import Cover
-from provider.egress import Policy
-from provider.listener import Listener, listening
-from provider.serving import Serving, Terms
-from provider.session_store import SessionStore
-from provider.sessions import StoredSession
+from provider.reach.listener import Listener, listening
+from provider.sessions.caps import Allowance, Caps
+from provider.sessions.covering import Cover
+from provider.sessions.egress import Policy
+from provider.sessions.records import StoredSession
+from provider.sessions.serving import Serving, Terms
+from provider.sessions.store import SessionStore
+from provider.sessions.streams import StreamLimits, Streams
 from provider.store import Store
-from provider.streams import StreamLimits, Streams
 from runtime.clock import Clock, SystemClock
 from wire.addresses import IPAddress
 from wire.messages import DemandReceipt, Offer, SessionRequest

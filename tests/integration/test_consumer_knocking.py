@@ -15,7 +15,7 @@ from chain.typed import Domain, Signed, sign
 from chain.types import Address, Digest
 from consumer.connecting import MOST_KNOCKED, Aside, Caller, Failure, go_through_best
 from consumer.store import Store
-from provider.covering import Cover
+from provider.sessions.covering import Cover
 from runtime.clock import SystemClock
 from tests.tunnels import HOST as PROVIDER_HOST
 from tests.tunnels import PRICE, PROVIDER, Keys, provider_at

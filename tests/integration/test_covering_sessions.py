@@ -15,9 +15,9 @@ from chain.keys import NodeKey
 from chain.typed import Signed, digest_of, sign
 from chain.types import Digest, Wei
 from chain.view import BlockStamp, ChainView, Deposit, Listing
-from provider import covering
-from provider.covering import Covering
-from provider.sessions import Served, StoredSession
+from provider.sessions import covering
+from provider.sessions.covering import Covering
+from provider.sessions.records import Served, StoredSession
 from runtime.clock import SystemClock
 from tests.tunnels import CONSUMER, DOMAIN, PROVIDER, VALIDATORS, request_by
 from wire.http import Client, answer, application, read, serve

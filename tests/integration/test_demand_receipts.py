@@ -19,7 +19,7 @@ from provider.equipment import Equipment
 from provider.heartbeat import Offering
 from provider.peers import Roster, claim_demand
 from provider.proving import Proving
-from provider.sessions import Served
+from provider.sessions.records import Served
 from provider.store import Store
 from tests.session_parts import Parties, key
 from tests.validators import CONSUMER, DEPLOYER, ETHER, PROVIDERS, RULES, TREASURY, VALIDATORS, Seat, World, a_world

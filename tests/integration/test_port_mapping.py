@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
-import provider.mapping
-from provider.mapping import AGAIN_S, LEASE_S, PortMapping
+import provider.reach.mapping
+from provider.reach.mapping import AGAIN_S, LEASE_S, PortMapping
 from runtime.clock import ManualClock
 
 GATEWAY, HERE = "127.95.1.1", "127.95.2.1"
@@ -66,7 +66,7 @@ class Router(asyncio.DatagramProtocol):
         self.searched += data.startswith(b"M-SEARCH")
         said = (
             "HTTP/1.1 200 OK\r\nCACHE-CONTROL: max-age=120\r\nEXT:\r\nSERVER: test\r\nUSN: uuid:1\r\n"
-            f"ST: {provider.mapping.GATEWAY}\r\nLOCATION: http://{self.elsewhere or GATEWAY}:{self.port}/device.xml\r\n\r\n"
+            f"ST: {provider.reach.mapping.GATEWAY}\r\nLOCATION: http://{self.elsewhere or GATEWAY}:{self.port}/device.xml\r\n\r\n"
         )
         self.transport.sendto(said.encode(), addr)  # type: ignore[attr-defined]
 
@@ -116,7 +116,7 @@ async def a_router(router: Router) -> AsyncIterator[PortMapping]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provider.mapping, "SEARCH_S", 1)
+    monkeypatch.setattr(provider.reach.mapping, "SEARCH_S", 1)
 
 
 def test_a_port_is_mapped_renewed_and_taken_back() -> None:
@@ -138,7 +138,7 @@ def test_a_port_is_mapped_renewed_and_taken_back() -> None:
 
 def test_a_router_that_leases_nothing_maps_for_good() -> None:
     async def scene() -> None:
-        router = Router(refuses=[provider.mapping.ONLY_PERMANENT])
+        router = Router(refuses=[provider.reach.mapping.ONLY_PERMANENT])
         async with a_router(router) as mapping:
             await mapping.step()
             assert router.mappings == {4_430: (HERE, 7_400, 0)}

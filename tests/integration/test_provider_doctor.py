@@ -11,11 +11,11 @@ import pytest
 
 from chain.keys import NodeKey
 from provider.config import ProviderConfig
-from provider.doctor import Visit
-from provider.egress import Policy
-from provider.findings import Finding, check_disk, check_files
-from provider.listener import listening
-from provider.outward import check_egress
+from provider.doctor.checks import Visit
+from provider.doctor.findings import Finding, check_disk, check_files
+from provider.doctor.outward import check_egress
+from provider.reach.listener import listening
+from provider.sessions.egress import Policy
 from tests.integration.test_six_steps import MASTER_HOSTS, PROVIDER_HOST, PROVIDER_KEY, Deployed, World, deployed, world
 
 __all__ = ["deployed"]

@@ -16,7 +16,7 @@ from chain.keys import NodeKey
 from chain.typed import Domain
 from chain.types import Address
 from master.dialback import Dialer
-from provider.listener import IDENTITY_S, MOST_OF_ONE_PREFIX, RENEW_S, Listener, listening
+from provider.reach.listener import IDENTITY_S, MOST_OF_ONE_PREFIX, RENEW_S, Listener, listening
 from runtime.clock import ManualClock, SystemClock
 from wire.tls import client_context, peer_address
 

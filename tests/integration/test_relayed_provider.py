@@ -27,8 +27,8 @@ from consumer.tunnel import dial
 from master.config import MasterConfig
 from master.node import run as run_master
 from provider.config import ProviderConfig
-from provider.doctor import examine
-from provider.findings import Finding
+from provider.doctor.checks import examine
+from provider.doctor.findings import Finding
 from provider.node import run as run_provider
 from resolver.config import ResolverConfig
 from resolver.node import run as run_resolver

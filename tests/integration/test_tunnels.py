@@ -24,11 +24,11 @@ from consumer.carrying import Tunnel
 from consumer.socks import SocksServer
 from consumer.store import Store as ConsumerStore
 from consumer.tunnel import ProviderFailed, dial
-from provider.caps import Allowance
-from provider.egress import Policy
-from provider.listener import listening
-from provider.serving import COUNT_BYTES
-from provider.streams import StreamLimits
+from provider.reach.listener import listening
+from provider.sessions.caps import Allowance
+from provider.sessions.egress import Policy
+from provider.sessions.serving import COUNT_BYTES
+from provider.sessions.streams import StreamLimits
 from runtime.clock import SystemClock
 from runtime.loop import run as on_fast_loop
 from tests.tunnels import (
@@ -643,7 +643,7 @@ def test_a_first_word_that_is_none_is_hung_up_on(tmp_path: Path, garbage: bytes)
 
 
 def test_slow_connections_end_and_others_are_served_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provider.serving.FIRST_WORD_S", 0.5)
+    monkeypatch.setattr("provider.sessions.serving.FIRST_WORD_S", 0.5)
 
     async def scene() -> None:
         async with provider_at(tmp_path) as served:

@@ -9,7 +9,7 @@ import pytest
 
 from chain.typed import Domain
 from chain.types import Address
-from provider.caps import Allowance, Caps, Hours
+from provider.sessions.caps import Allowance, Caps, Hours
 
 DOMAIN = Domain(31337, Address("0x" + "11" * 20))
 

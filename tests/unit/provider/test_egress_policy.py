@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from provider.egress import DEFAULT_PORTS, Destination, Policy, choose, is_reachable
+from provider.sessions.egress import DEFAULT_PORTS, Destination, Policy, choose, is_reachable
 from wire.refusals import Refused
 
 REFUSED = [

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from provider.findings import Finding
+from provider.doctor.findings import Finding
+from provider.doctor.remedies import REMEDIES, remedy
 from provider.picture import print_status, show_finding
-from provider.remedies import REMEDIES, remedy
 from wire.refusals import TABLE
 
 MASTER = "0x" + "11" * 20

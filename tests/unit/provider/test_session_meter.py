@@ -7,7 +7,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.metering import SMALLEST_BURST, Credit, Rate, SessionMeter
+from provider.sessions.metering import SMALLEST_BURST, Credit, Rate, SessionMeter
 
 START, MOST = 1_000, 16_000
 

@@ -11,7 +11,7 @@ import pytest
 from chain.epochs import Timing
 from chain.typed import Domain, Signed, sign
 from chain.types import Address, Digest
-from provider.session_store import Served, SessionStore
+from provider.sessions.store import Served, SessionStore
 from provider.store import Store
 from tests.session_parts import Parties, key
 from wire.messages import DemandReceipt, UsageReceipt

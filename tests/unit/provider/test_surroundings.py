@@ -8,8 +8,8 @@ import ipaddress
 from chain.keys import NodeKey
 from chain.types import Digest, Wei
 from chain.view import BlockStamp, ChainView, Listing
-from provider.egress import Resolver
-from provider.surroundings import Surroundings
+from provider.sessions.egress import Resolver
+from provider.sessions.surroundings import Surroundings
 
 
 def test_listed_addresses_and_names_and_the_own_address_are_known() -> None:

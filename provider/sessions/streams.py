@@ -15,8 +15,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from chain.types import Address, Digest
-from provider.egress import Destination, Policy, Resolver, choose
-from provider.metering import SessionMeter
+from provider.sessions.egress import Destination, Policy, Resolver, choose
+from provider.sessions.metering import SessionMeter
 from wire.addresses import IPAddress
 from wire.handover import handed_over
 from wire.refusals import Refused

@@ -1,7 +1,8 @@
 """Sessions at the provider: asked for, offered, accepted, covered, served, receipted, closed.
 
-A connection's first word says what it is: `JOIN` a stream (`provider.streams`), all else the control connection of a session to be. What a
-receipt says is on disk before credit grows by it; a session that a crash left open is closed with a last report at the next start.
+A connection's first word says what it is: `JOIN` a stream (`provider.sessions.streams`), all else the control connection of a
+session to be. What a receipt says is on disk before credit grows by it; a session that a crash left open is closed with a last report
+at the next start.
 
 Long because it is one conversation, to be read from the first word to the last.
 """
@@ -22,12 +23,12 @@ from chain.keys import NodeKey
 from chain.network import Network
 from chain.typed import Signed, digest_of, sign, verify
 from chain.types import Address, Digest
-from provider.caps import Caps
-from provider.covering import Coverage
-from provider.metering import Credit, Rate, SessionMeter
-from provider.reporting import Reporting, round_trip_us
-from provider.session_store import Served, SessionStore, StoredSession
-from provider.streams import Session, Streams
+from provider.sessions.caps import Caps
+from provider.sessions.covering import Coverage
+from provider.sessions.metering import Credit, Rate, SessionMeter
+from provider.sessions.reporting import Reporting, round_trip_us
+from provider.sessions.store import Served, SessionStore, StoredSession
+from provider.sessions.streams import Session, Streams
 from runtime.clock import Clock
 from wire.messages import Offer, SessionRequest, UsageReceipt
 from wire.refusals import Refused

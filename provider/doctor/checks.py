@@ -24,13 +24,13 @@ from chain.typed import sign
 from chain.types import Digest
 from chain.view import ChainView, Listing
 from provider.config import ProviderConfig
-from provider.findings import Finding, check_disk, check_files
+from provider.doctor.findings import Finding, check_disk, check_files
+from provider.doctor.outward import check_egress
+from provider.doctor.remedies import remedy
 from provider.heartbeat import Offering, announcement
-from provider.listener import listening
-from provider.outward import check_egress
 from provider.peers import ask_for_check
 from provider.picture import show_finding
-from provider.remedies import remedy
+from provider.reach.listener import listening
 from provider.store import Store
 from runtime.clock import Clock, SystemClock
 from runtime.terminal import UsageError, local_time

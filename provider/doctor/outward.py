@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from provider.config import ProviderConfig
-from provider.egress import Policy, Resolver, choose, own_addresses
-from provider.findings import Finding
-from provider.remedies import remedy
+from provider.doctor.findings import Finding
+from provider.doctor.remedies import remedy
+from provider.sessions.egress import Policy, Resolver, choose, own_addresses
 from wire.addresses import parse_ip
 from wire.refusals import Refused
 

@@ -12,7 +12,7 @@ from chain.typed import Domain, Signed
 from chain.types import Address, Digest
 from chain.view import ChainView
 from provider.peers import claim_demand
-from provider.sessions import StoredSession
+from provider.sessions.records import StoredSession
 from runtime.clock import Clock
 from wire.http import Client, PeerError, PeerRefused
 from wire.messages import DemandReceipt

@@ -8,7 +8,7 @@ import socket
 from chain.keys import NodeKey
 from chain.typed import Domain, Signed, sign
 from chain.types import Digest
-from provider.session_store import Served, SessionStore
+from provider.sessions.store import Served, SessionStore
 from wire.messages import UsageReceipt, UsageReport
 from wire.secure import Channel
 

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 
-from provider.caps import Caps
 from provider.presence import Presence
-from provider.serving import Serving
+from provider.sessions.caps import Caps
+from provider.sessions.serving import Serving
 from runtime.clock import Clock
 
 REASONS: Mapping[str, str] = {"cap_reached": "cap", "outside_hours": "hours"}

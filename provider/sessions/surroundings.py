@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from chain.view import ChainView
-from provider.egress import Resolver, own_addresses
+from provider.sessions.egress import Resolver, own_addresses
 from wire.addresses import IPAddress
 from wire.refusals import Refused
 

@@ -18,9 +18,9 @@ from chain.canonical import decode, encode
 from chain.epochs import Timing
 from chain.typed import Signed
 from chain.types import Address, Digest
-from provider.sessions import Served as Served
-from provider.sessions import StoredSession as StoredSession
-from provider.sessions import check_receipt, fee_by, fewest, is_after
+from provider.sessions.records import Served as Served
+from provider.sessions.records import StoredSession as StoredSession
+from provider.sessions.records import check_receipt, fee_by, fewest, is_after
 from provider.tables import CreditRow, DemandRow, SessionRow, UsageRow
 from runtime.database import quickly, settle
 from wire.messages import DemandReceipt, SessionEvidence, UsageReceipt, UsageReport

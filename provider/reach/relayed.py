@@ -19,9 +19,9 @@ from chain.view import Listing
 from provider.duties import Duty, Errands
 from provider.equipment import Equipment
 from provider.heartbeat import spread
-from provider.listener import Listener
 from provider.measuring import Measuring
 from provider.presence import Presence
+from provider.reach.listener import Listener
 from wire.addresses import parse_ip
 from wire.refusals import Refused
 from wire.relay import (

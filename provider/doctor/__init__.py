@@ -1,0 +1,1 @@
+"""Every check that the network runs, run here and explained."""

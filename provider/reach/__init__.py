@@ -1,0 +1,1 @@
+"""How others reach the provider: its port, the router's forwarding, and a master's relay."""
