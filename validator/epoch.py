@@ -246,7 +246,7 @@ def _earned(
     earned = pay.availability_pay(weights, budget, rules)
     # What consumers pay adds as much to earned as to spent, so it leaves the funds as they are.
     left = section.funded + state.total_spent - state.total_earned - sum(earned.values())
-    subsidies = pay.session_subsidies(charges.protocol_fees, pay.session_budget(section.rate, left, rules), rules)
+    subsidies = pay.session_subsidies(charges.subsidies, pay.session_budget(section.rate, left, rules))
     for provider, amount in charges.paid.items():
         earned[provider] = earned.get(provider, 0) + amount + subsidies[provider]
     return earned

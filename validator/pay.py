@@ -92,11 +92,10 @@ def session_budget(rate: int, left: int, rules: Rules) -> int:
     return max(0, min(rate * rules.session_share_ppm // PPM, left))
 
 
-def session_subsidies(protocol_fees: Mapping[Address, int], budget: int, rules: Rules) -> dict[Address, int]:
-    """Wei for each provider: of the protocol fee that its sessions paid less than all of it, scaled down if the budget is short."""
-    wanted = {provider: fee * rules.session_subsidy_ppm // PPM for provider, fee in protocol_fees.items()}
+def session_subsidies(wanted: Mapping[Address, int], budget: int) -> dict[Address, int]:
+    """Wei for each provider: what its sessions ask for, all scaled down alike if the budget is short."""
     total = sum(wanted.values())
-    return wanted if total <= budget else {provider: budget * amount // total for provider, amount in wanted.items()}
+    return dict(wanted) if total <= budget else {provider: budget * amount // total for provider, amount in wanted.items()}
 
 
 def points_milli(up: int, slot_seconds: int, rules: Rules) -> int:

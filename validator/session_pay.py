@@ -20,7 +20,7 @@ from chain.types import Address, Digest
 from validator.state import OpenSession, State
 from wire.agreement import Depositor
 from wire.messages import ActivityProof, DemandReceipt, Offer, SessionEvidence, SessionRequest
-from wire.sessions import covers, fee_of, is_usage_of, protocol_fee_of
+from wire.sessions import covers, fee_of, is_usage_of, protocol_fee_of, subsidy_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,13 @@ class Shown:
 @dataclass(slots=True)
 class Charges:
     """What sessions add in one epoch, wei. spent: by consumer. paid: to providers, what is left of the fees. protocol_fees: of each
-    provider's sessions, for the treasury. fees: of each provider's sessions, by consumer. open: those first counted now."""
+    provider's sessions, for the treasury. subsidies: what each provider's sessions ask of the budget. fees: of each provider's sessions, by
+    consumer. open: those first counted now."""
 
     spent: dict[Address, int] = field(default_factory=lambda: defaultdict(int))
     paid: dict[Address, int] = field(default_factory=lambda: defaultdict(int))
     protocol_fees: dict[Address, int] = field(default_factory=lambda: defaultdict(int))
+    subsidies: dict[Address, int] = field(default_factory=lambda: defaultdict(int))
     fees: dict[Address, dict[Address, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
     open: list[OpenSession] = field(default_factory=list)
 
@@ -113,11 +115,14 @@ def charge(
         paid = opened.paid if opened is not None else 0
         spent = (known.spent if known is not None else 0) + charges.spent[consumer]
         due = max(0, min(session.fee - paid, deposits.held[consumer] - spent, room))
-        protocol_fee = protocol_fee_of(paid + due, rules) - protocol_fee_of(paid, rules)
+        # Over the session's life, as in each epoch a payee could choose by its reports which way it is rounded.
+        before, after = protocol_fee_of(paid, rules), protocol_fee_of(paid + due, rules)
+        protocol_fee = after - before
         room -= due
         charges.spent[consumer] += due
         charges.paid[provider] += due - protocol_fee
         charges.protocol_fees[provider] += protocol_fee
+        charges.subsidies[provider] += subsidy_of(after, rules) - subsidy_of(before, rules)
         charges.fees[provider][consumer] += due
         if opened is None:
             charges.open.append(OpenSession(session.session_id, consumer, ends, due))

@@ -130,6 +130,11 @@ def protocol_fee_of(fee: int, rules: Rules) -> int:
     return fee * rules.protocol_fee_ppm // PPM
 
 
+def subsidy_of(protocol_fee: int, rules: Rules) -> int:
+    """What the budget adds for a protocol fee if it suffices, wei, rounded down: always less than the fee."""
+    return protocol_fee * rules.session_subsidy_ppm // PPM
+
+
 def affordable_bytes(price: int, budget: int) -> int:
     """The most payload whose fee is within `budget` wei; 2^63 if it costs nothing."""
     return budget * GIB // price if price else 1 << 63

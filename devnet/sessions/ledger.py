@@ -77,17 +77,13 @@ def sums(by_epoch: Mapping[int, tuple[Served, ...]]) -> Sums:
     """What all of it comes to, if no deposit and no budget falls short."""
     total, paid = Sums(), Counter[Digest]()
     for epoch in sorted(by_epoch):
-        protocol_fees = Counter[Address]()
         for one in by_epoch[epoch]:
             before, now = paid[one.session], max(paid[one.session], one.fee)
             paid[one.session] = now
-            protocol_fee = now * 5 // 100 - before * 5 // 100
-            protocol_fees[one.provider] += protocol_fee
+            fee_before, fee_now = before * 5 // 100, now * 5 // 100
             total.spent[one.consumer] += now - before
-            total.treasury += protocol_fee
-            total.earned[one.provider] += now - before - protocol_fee
-        for provider, protocol_fee in protocol_fees.items():
-            total.earned[provider] += protocol_fee * 9 // 10
+            total.treasury += fee_now - fee_before
+            total.earned[one.provider] += now - before - (fee_now - fee_before) + fee_now * 9 // 10 - fee_before * 9 // 10
     return total
 
 

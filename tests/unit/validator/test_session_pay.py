@@ -126,6 +126,13 @@ class TestFees:
         assert second.state.sessions == ()
         assert [account(one, C).settled for one in (first, second)] == [0, 1_000]
 
+    def test_no_report_chooses_how_the_subsidy_is_rounded(self) -> None:
+        paid = {}
+        for served in (None, 0):  # the fee of 40 wei in two epochs, or all in the second
+            shows = {1: (proof(1, session(1, 1, 20, served=served)),), 2: (proof(2, session(1, 2, 40, covered=1)),)}
+            paid[served] = leaf(root(genesis_state(), shows, HELD, section(1, P), section(2, P)), P).earned
+        assert paid == {None: 39, 0: 39}
+
     def test_a_third_epoch_pays_nothing_even_if_two_thirds_cover_it_anew(self) -> None:
         state = genesis_state()
         for epoch in (1, 2, 3, 4):
