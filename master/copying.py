@@ -8,6 +8,7 @@ import socket
 from dataclasses import dataclass
 
 from runtime.clock import Clock
+from wire.handover import handed_over
 
 LINGER_S = 5.0
 """What the one direction gets once the other one has ended."""
@@ -22,8 +23,8 @@ class _Moved:
 
 
 async def copy_both_ways(one: socket.socket, other: socket.socket, rate: float, idle_s: float, clock: Clock) -> None:
-    """Copies until both directions have ended, one has and the other lingers, or nothing moves for `idle_s`. The sockets are the caller's
-    to close. rate: bytes per second and direction, 0 for no limit."""
+    """Copies until both directions have ended, one has and the other lingers, or nothing moves for `idle_s`; then what was handed to the
+    kernel may arrive (`wire.handover`). The sockets are the caller's to close. rate: bytes per second and direction, 0 for no limit."""
     loop = asyncio.get_running_loop()
     moved = _Moved(loop.time())
     ways = {loop.create_task(_copy(one, other, rate, moved, clock)), loop.create_task(_copy(other, one, rate, moved, clock))}
@@ -31,6 +32,7 @@ async def copy_both_ways(one: socket.socket, other: socket.socket, rate: float, 
         left = await _while_moving(ways, moved, idle_s)
         if left:
             await asyncio.wait(left, timeout=LINGER_S)
+        await handed_over(one, other)
     finally:
         for way in ways:
             way.cancel()

@@ -1,7 +1,9 @@
-"""The relays of the masters that the chain lists, this one's own among them, and the way through them."""
+"""What the chain says of others: the relays of the masters that it lists, this one's own among them, the way through them, and which
+providers are registered."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from chain.backend import RpcError
@@ -22,7 +24,8 @@ class Neighbours:
 
     def __init__(self, chain: ChainClient, client: Client, clock: Clock, dialer: Dialer, fresh_s: float) -> None:
         self._chain, self._clock, self._dialer, self._fresh_s = chain, clock, dialer, fresh_s
-        self._finder = RelayFinder(client, clock)
+        self._finder = RelayFinder(client, clock, chain.network.rules)
+        self._reading = asyncio.Lock()
         self._view: ChainView | None = None
         self._read_at = 0.0
 
@@ -35,11 +38,20 @@ class Neighbours:
     async def dial(self, place: RelayPlace, provider: Address, now: float) -> Verdict:
         return await self._dialer.dial_relay(place, provider, now)
 
+    async def look(self) -> None:
+        """Looks at the chain, if that is due."""
+        await self._listed()
+
+    def is_registered(self, provider: Address) -> bool:
+        """Whether a provider is registered on chain, as last looked at."""
+        return self._view is not None and provider in self._view.registrations
+
     async def _listed(self) -> ChainView | None:
-        if self._view is None or self._clock.now() - self._read_at >= self._fresh_s:
-            try:
-                self._view = await self._chain.view()
-            except (RpcError, Recoverable) as error:
-                log.warning("the chain cannot be read, so what it listed last serves: %s", error)
-            self._read_at = self._clock.now()
-        return self._view
+        async with self._reading:  # many may ask at once, and anyone may: the chain is read once for all of them
+            if self._clock.now() - self._read_at >= self._fresh_s:
+                try:
+                    self._view = await self._chain.view()
+                except (RpcError, Recoverable) as error:
+                    log.warning("the chain cannot be read, so what it listed last serves: %s", error)
+                self._read_at = self._clock.now()
+            return self._view

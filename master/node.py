@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import logging
 import secrets
+from dataclasses import dataclass
 
 from aiohttp import web
 
+from chain.types import Address
 from master.api import api
 from master.checks import Checks
 from master.config import MasterConfig
@@ -20,13 +22,33 @@ from master.relay import Relay, relaying
 from master.report import Ledger
 from runtime.clock import Clock
 from runtime.config import ConfigError
+from runtime.files import allow_open_files
+from runtime.loop import every
+from wire.connections import MOST
 from wire.http import serve
 from wire.node import Node, open_node, status
 
 log = logging.getLogger(__name__)
 
 LISTS_S = 10.0
-"""How old the list of masters on chain may be when one is looked up in it."""
+"""How old what the chain lists may be when somebody is looked up in it."""
+OTHER_FILES = 64
+"""Open files besides connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """See `master.relay.Known`."""
+
+    responder: Responder
+    neighbours: Neighbours
+    clock: Clock
+
+    def is_timed(self, provider: Address) -> bool:
+        return self.responder.is_timed(provider, self.clock.now())
+
+    def is_registered(self, provider: Address) -> bool:
+        return self.neighbours.is_registered(provider)
 
 
 async def run(config: MasterConfig, stop: asyncio.Event, clock: Clock) -> None:
@@ -46,29 +68,37 @@ async def run(config: MasterConfig, stop: asyncio.Event, clock: Clock) -> None:
         async with contextlib.AsyncExitStack() as open_sockets:
             try:
                 if config.relay_port:
-                    relay = await open_sockets.enter_async_context(_relaying(node, config, responder))
+                    relay = await open_sockets.enter_async_context(_relaying(node, config, _Known(responder, relays, clock)))
                 runner = await serve(app, config.bind_host, config.port)
                 open_sockets.push_async_callback(runner.cleanup)
                 port = open_sockets.enter_context(answering(responder, config.bind_host, runner.addresses[0][1], clock))
             except OSError as error:
                 where = f"{config.bind_host}:{config.port}" + (f" or {config.relay_port}" if config.relay_port else "")
                 raise ConfigError(f"{where} cannot be listened at: {error.strerror}. Set another bind_host or port.") from error
+            log.info("timing providers at %s:%d, UDP and TCP", config.bind_host, port)
             if relay is not None:
                 log.info("relaying for providers that nobody can dial at %s:%d, TCP", config.bind_host, relay.port)
-            log.info("timing providers at %s:%d, UDP and TCP", config.bind_host, port)
+                await every(LISTS_S, relays.look, stop, clock)
             await stop.wait()
 
 
-def _relaying(node: Node, config: MasterConfig, responder: Responder) -> contextlib.AbstractAsyncContextManager[Relay]:
-    clock = node.clock
+def _relaying(node: Node, config: MasterConfig, known: _Known) -> contextlib.AbstractAsyncContextManager[Relay]:
+    needed = config.relay_limits.files + MOST + OTHER_FILES
+    if (allowed := allow_open_files(needed)) < needed:
+        log.warning(
+            "this process may open %d files and a relay of %d pairs may need %d: raise the limit (ulimit -n), or set relay_pairs lower",
+            allowed,
+            config.relay_pairs,
+            needed,
+        )
     return relaying(
         config.bind_host,
         config.relay_port,
         node.address,
         node.domain,
         node.network.rules,
-        clock,
-        lambda provider: responder.is_timed(provider, clock.now()),
+        node.clock,
+        known,
         config.relay_limits,
         secrets.token_bytes,
     )

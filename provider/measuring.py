@@ -103,10 +103,11 @@ class Measuring:
             signed = await self._ask(master, epoch)
             changed = await self._hold(signed, f"epoch {epoch} slot {slot} master {master.account}")
         except PeerRefused as refused:
-            if offering is self._presence.offering:
+            if offering is self._presence.offering:  # else it is about a place that was left meanwhile
                 self._retry_at[master.account] = max(self._retry_at.get(master.account, 0.0), float(refused.next_try))
-            self._note(master, refused.code, refused.observer, str(refused))
-            await self._count_failed_dials()
+                self._note(master, refused.code, refused.observer, str(refused))
+                if await self.is_undialled():
+                    self.undialled.set()
         except (PeerError, Unreachable) as error:
             self._note(master, "no_answer", self._node.address, str(error))
         except UnusableStatement as error:
@@ -137,11 +138,11 @@ class Measuring:
         self._eq.reached("measured")
         return True
 
-    async def _count_failed_dials(self) -> None:
+    async def is_undialled(self) -> bool:
+        """Whether most masters could not dial back to the place that is announced."""
         masters = (await self._eq.roster.view()).masters()
         failed = sum(master.account in self._views and self._views[master.account].code == "dial_back_failed" for master in masters)
-        if 2 * failed > len(masters):
-            self.undialled.set()
+        return 2 * failed > len(masters)
 
     def _note(self, master: Listing, code: str, observer: str, sentence: str) -> None:
         log.warning("no report of master %s (%s, as seen by %s): %s", master.account, code, observer or "nobody", sentence)

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import cast
 
 from runtime.clock import Clock
-from wire.addresses import group_prefix, parse_ip
+from wire.addresses import group_prefix, observed_ip
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,13 @@ async def accepted(sock: socket.socket, clock: Clock) -> AsyncIterator[tuple[soc
             log.warning("a connection could not be accepted: %s", error.strerror)
             await clock.sleep(0.1)
             continue
-        yield connection, group_prefix(parse_ip(peer[0].partition("%")[0]))
+        yield connection, prefix_of(peer[0])
+
+
+def prefix_of(host: str) -> str:
+    """The group of a peer as its socket names it, which is not always the canonical notation; all that cannot be read are one group."""
+    address = observed_ip(host)
+    return group_prefix(address) if address is not None else ""
 
 
 class Places:

@@ -201,7 +201,7 @@ class Visit:
 
     async def _relays(self, masters: Sequence[Listing]) -> int:
         """How many masters run one."""
-        finder = RelayFinder(self._node.client, self._node.clock)
+        finder = RelayFinder(self._node.client, self._node.clock, self._node.network.rules)
         return sum([await finder.find(master.account, master.endpoint) is not None for master in masters])
 
     @contextlib.asynccontextmanager

@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 MOST_HANDSHAKES = 64
 MOST_OF_ONE_PREFIX = 8
 MOST_RELAYED = 32
-"""Handshakes of connections that come through a relay."""
+"""Handshakes of connections that come through a relay. They have no prefix to be told apart by, so the oldest gives way to one more: who is
+honest needs two round trips, and who opens connections and says nothing keeps nobody else out."""
 RELAYED = "relay"
 """What stands for the prefix of a connection that comes through a relay: whose it is nobody tells."""
 MOST_CONNECTIONS = 8192
@@ -45,6 +46,7 @@ class Listener:
         self.attend: Callable[[Channel], Awaitable[None]] | None = None
         """Whom connections with a certificate are handed to; it closes them. Nobody at first: they are closed."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._relayed: dict[asyncio.Task[None], None] = {}  # with a handshake under way, the oldest first
 
     @property
     def port(self) -> int:
@@ -66,16 +68,19 @@ class Listener:
 
     def take(self, connection: socket.socket) -> None:
         """A connection that a caller made through a relay; it is closed here."""
-        if self._under_way[RELAYED] >= MOST_RELAYED:
-            connection.close()
-        else:
-            self._begin(connection, RELAYED)
+        if len(self._relayed) >= MOST_RELAYED:
+            oldest = next(iter(self._relayed))
+            del self._relayed[oldest]
+            oldest.cancel()
+        self._relayed[self._begin(connection, RELAYED)] = None
 
-    def _begin(self, connection: socket.socket, prefix: str) -> None:
+    def _begin(self, connection: socket.socket, prefix: str) -> asyncio.Task[None]:
         self._under_way[prefix] += 1
         task = asyncio.get_running_loop().create_task(self._handshake(connection, prefix))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: connection.close())  # also if it was cancelled before it began
+        return task
 
     async def close(self) -> None:
         """Ends handshakes under way."""
@@ -93,6 +98,8 @@ class Listener:
                 async with asyncio.timeout(self._handshake_s):
                     await channel.handshake()
             finally:
+                if (task := asyncio.current_task()) is not None:
+                    self._relayed.pop(task, None)
                 self._under_way[prefix] -= 1
                 self._under_way += Counter()  # forgets prefixes without a handshake
             if self.attend is not None and channel.certificate is not None and len(self._tasks) <= MOST_CONNECTIONS:

@@ -1,7 +1,7 @@
 """Being reached through a master's relay, for a provider that nobody can dial: a few connections to it wait for callers.
 
 A connection that is called is handed to the listener, as if the caller had come by itself, and another one takes its place. If the relay
-falls silent, another master's takes over, and the provider announces itself anew there.
+falls silent, is moved or delisted, or most masters do not come through it, another one takes over, and the provider announces itself anew.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -52,10 +53,7 @@ TIMED_ROUNDS = 3
 
 
 class Relayed:
-    """Keeps the provider reachable by a relay, from the moment that it is needed on. moved: is called after each new announcement's place.
-
-    `waiting` connections are ready for callers at the moment.
-    """
+    """Keeps the provider reachable by a relay, from the moment that it is needed on. moved: is called after each new place."""
 
     def __init__(
         self,
@@ -68,7 +66,7 @@ class Relayed:
     ) -> None:
         self._eq, self._node, self._presence, self._measuring = equipment, equipment.node, presence, measuring
         self._listener, self._errands, self._moved = listener, errands, moved
-        self._finder = RelayFinder(self._node.client, self._node.clock)
+        self._finder = RelayFinder(self._node.client, self._node.clock, self._node.network.rules)
         self._duty = Duty(self._step, self._node.clock, RETRY_S)
         errands.woken = self._duty.wake
         self._place: RelayPlace | None = None
@@ -76,7 +74,12 @@ class Relayed:
         self._failing_since: float | None = None
         self._aside: dict[Address, float] = {}
         self._none_there = False
-        self.waiting = 0
+        self._waiting: Counter[RelayPlace] = Counter()
+
+    @property
+    def waiting(self) -> int:
+        """Connections that are ready for callers at the moment, also those at a relay that was left."""
+        return self._waiting.total()
 
     @property
     def relay(self) -> Address:
@@ -92,24 +95,40 @@ class Relayed:
 
     async def _step(self) -> float:
         now = self._node.clock.now()
+        await self._look_after(self._place)
         lost = self._failing_since is not None and now - self._failing_since >= LOST_S
-        if self._place is None or lost:
+        if self._place is None or lost or (self._is_announced(self._place) and await self._measuring.is_undialled()):
             await self._choose(now)
         place = self._place
         if place is None:
             return now + ASIDE_S / 6
         for number in range(KEPT_WAITING):
             self._errands.start((place, number), partial(self._keep_waiting, place))
-        if self.waiting and self.relay != place.master:
+        if self._waiting[place] and not self._is_announced(place):
             await self._presence.move(replace(self._presence.offering, host=place.host, port=place.port, relay=place.master))
             log.info("reached through the relay of master %s from now on", place.master)
             self._moved()
         return now + RETRY_S
 
+    def _is_announced(self, place: RelayPlace) -> bool:
+        announced = self._presence.offering
+        return (announced.relay, announced.host, announced.port) == (place.master, place.host, place.port)
+
+    async def _look_after(self, place: RelayPlace | None) -> None:
+        """Leaves a relay that is no listed master's any more, or is not where it was."""
+        if place is None:
+            return
+        masters = (await self._eq.roster.view()).masters()
+        listing = next((listing for listing in masters if listing.account == place.master), None)
+        if listing is None or await self._finder.find(listing.account, listing.endpoint) != place:
+            log.warning("the relay of master %s is not there any more: one is looked for", place.master)
+            self._place = None
+            self._aside.pop(place.master, None)  # what failed at the old place says nothing about a new one
+
     async def _choose(self, now: float) -> None:
         """The relay with the shortest way to it; not one that has just failed, unless there is no other."""
         if self._place is not None and self._aside.get(self._place.master, 0.0) <= now:
-            log.warning("the relay of master %s is gone: another one is looked for", self._place.master)
+            log.warning("the relay of master %s lets nobody through: another one is looked for", self._place.master)
             self._aside[self._place.master] = now + ASIDE_S
         masters = (await self._eq.roster.view()).masters()
         found = await asyncio.gather(*(self._finder.find(master.account, master.endpoint) for master in masters))
@@ -141,14 +160,16 @@ class Relayed:
         try:
             sock.setblocking(False)
             await self._register(sock, place)
-            self._failing_since = None
-            self.waiting += 1
-            if self.relay != place.master:
+            if place == self._place:
+                self._failing_since = None
+            self._waiting[place] += 1
+            if not self._is_announced(place):
                 self._duty.wake()
             try:
                 called = await self._called(sock)
             finally:
-                self.waiting -= 1
+                self._waiting[place] -= 1
+                self._waiting += Counter()  # forgets relays that were left
         except Refused as refused:
             if self._failing_since is None:  # said once, however often it is tried again
                 log.warning("the relay of master %s does not take this provider: %s", place.master, refused)
@@ -162,7 +183,7 @@ class Relayed:
         if called:
             self._listener.take(sock)
             return
-        if self._failing_since is None and not self.waiting:
+        if self._failing_since is None and place == self._place and not self._waiting[place]:
             self._failing_since = self._node.clock.now()
         await self._node.clock.sleep(RETRY_S)
 

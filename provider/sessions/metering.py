@@ -1,6 +1,7 @@
 """What a session may still carry: credit of the consumer, budget of the session, the operator's rates. Exact to the byte.
 
-A consumer's sessions at one provider share one `Credit`: bytes served and not receipted, of all of them together, never exceed it.
+A consumer's sessions at one provider share one `Credit`: bytes served and not receipted, of all of them together, never exceed it. Each
+may count on an equal share: while one waits for credit none of the others is served beyond its own.
 """
 
 from __future__ import annotations
@@ -16,17 +17,25 @@ SMALLEST_BURST = 64 * 1024
 
 @dataclass(slots=True)
 class Credit:
-    """What one consumer may leave unreceipted. limit, owed: bytes; owed is never above the limit by what is served here."""
+    """What one consumer may leave unreceipted. limit, owed: bytes; owed is never above the limit by what is served here. sessions: how many
+    share it; waiting: how those are told to try again that have been served nothing since it did not suffice."""
 
     start: int
     most: int
     limit: int
     owed: int = 0
+    sessions: int = 0
+    waiting: dict[Callable[[], None], None] = field(default_factory=dict)
     _honoured: int = 0
 
     @property
     def left(self) -> int:
         return max(0, self.limit - self.owed)
+
+    @property
+    def share(self) -> int:
+        """What each session may count on."""
+        return self.limit // max(1, self.sessions)
 
     def honour(self, receipted: int) -> None:
         """So many more bytes were receipted. The limit doubles once receipts have covered half of it: many small receipts earn nothing."""
@@ -40,6 +49,11 @@ class Credit:
         self.owed = max(0, self.owed - unpaid)
         if unpaid:
             self.limit, self._honoured = self.start, 0
+
+    def wake(self) -> None:
+        """Lets all sessions that wait try again, who waits longest first."""
+        for resume in tuple(self.waiting):
+            resume()
 
 
 @dataclass(slots=True)
@@ -89,6 +103,8 @@ class SessionMeter:
         self._carried, self._spent = carried, spent
         self.up = self.down = self.receipted = 0
         self._parked: set[Callable[[], None]] = set()
+        self._resume = self.resume
+        credit.sessions += 1
         self._waking: asyncio.TimerHandle | None = None
 
     @property
@@ -100,7 +116,7 @@ class SessionMeter:
         return max(0, self.served - self.receipted)
 
     def allow(self, most: int) -> int:
-        allowed = min(most, self._credit.limit - self._credit.owed, self._left)
+        allowed = min(most, self._credit_left(), self._left)
         for rate in self._rates:
             allowed = min(allowed, rate.left())
         return max(0, allowed)
@@ -117,11 +133,15 @@ class SessionMeter:
         self._parked.add(resume)
         if self._left <= 0:
             self._spent()
-        elif self._waking is None and self._rates and self._credit.left:  # it is a rate that holds the stream up
+        elif self._credit_left() <= 0:
+            self._credit.waiting[self._resume] = None
+        elif self._waking is None and self._rates:  # it is a rate that holds the stream up
             self._wake_later()
 
     def unpark(self, resume: Callable[[], None]) -> None:
         self._parked.discard(resume)
+        if not self._parked:
+            self._wait_no_more()
 
     def receipt(self, total: int) -> None:
         """The newest receipt is over `total` bytes both ways; what is above what was served counts for nothing."""
@@ -129,7 +149,7 @@ class SessionMeter:
         if total > self.receipted:
             honoured, self.receipted = total - self.receipted, total
             self._credit.honour(honoured)
-        self.resume()
+            self._credit.wake()
 
     def resume(self) -> None:
         """Lets every stream that waits try again."""
@@ -143,7 +163,10 @@ class SessionMeter:
             self._waking.cancel()
             self._waking = None
         self._parked.clear()
+        self._credit.waiting.pop(self._resume, None)
+        self._credit.sessions -= 1
         self._credit.default(self.unreceipted)
+        self._credit.wake()
 
     def _wake_later(self) -> None:
         wait = max(rate.wait_s() for rate in self._rates)
@@ -159,3 +182,18 @@ class SessionMeter:
         for rate in self._rates:
             rate.take(size)
         self._carried(size)
+        if self._credit.waiting:
+            self._wait_no_more()
+
+    def _credit_left(self) -> int:
+        credit = self._credit
+        left = credit.limit - credit.owed
+        if len(credit.waiting) > (self._resume in credit.waiting):  # others wait
+            left = min(left, credit.share - self.unreceipted)
+        return left
+
+    def _wait_no_more(self) -> None:
+        """What was kept for this session the others may have now."""
+        if self._resume in self._credit.waiting:
+            del self._credit.waiting[self._resume]
+            self._credit.wake()

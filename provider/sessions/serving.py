@@ -68,6 +68,9 @@ SETTLE_S = 1.0
 """The longest that a receipt is safe from a kill and not from a power cut."""
 OVERDUE_TURNS = 3
 """Times `receiptEveryS` after which a session that owes a receipt is closed."""
+SILENT_TURNS = 6
+"""Times `receiptEveryS` after which a consumer that says nothing is taken for gone: one that is there signs or pings in each. Without it a
+machine that lost its power would keep its place until the next epoch ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +273,7 @@ class Serving:
 
     def _share(self, consumer: Address) -> int:
         """What a session of the consumer may count on of its credit: the others use it as well."""
-        return self._credits[consumer].limit // max(1, sum(other.consumer == consumer for other in self._sessions.values()))
+        return self._credits[consumer].share
 
     # During a session
 
@@ -281,6 +284,7 @@ class Serving:
         reported = Served()
         sequence = 0
         parting_until = settle_at = look_at = 0.0
+        heard_at = time.monotonic()
         while True:
             now = self._clock.now()
             self._count_carried()
@@ -291,6 +295,8 @@ class Serving:
                 owing_since = now
             if owing_since is not None and now - owing_since > OVERDUE_TURNS * self._rules.receipt_every_s:
                 session.end("receipt_overdue")
+            if time.monotonic() - heard_at > SILENT_TURNS * self._rules.receipt_every_s:
+                session.end("consumer_gone")
             if now >= last_second:
                 session.end("session_closed")
             elif now >= look_at and self._timing.epoch_at(now) > stored.epochs[0]:
@@ -309,6 +315,7 @@ class Serving:
             except ChannelError:
                 session.end("consumer_gone")
                 break
+            heard_at = time.monotonic()
             if kind == PING:
                 await self._say(channel, PONG, word)
             elif kind == GOODBYE:

@@ -6,19 +6,23 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 import master.relay
+import master.waiting
+import provider.reach.listener
 from chain.keys import NodeKey
 from chain.typed import sign
 from chain.types import Address, Digest
 from consumer.store import Store as ConsumerStore
 from consumer.tunnel import ProviderFailed, Tunnel, dial
-from master.relay import MOST_WAITING_OF_ONE, Relay, RelayLimits, relaying
+from master.dialback import Dialer
+from master.relay import Relay, RelayLimits, relaying
+from master.waiting import MOST_CALLERS, MOST_CALLERS_OF_PREFIX, MOST_WAITING
 from runtime.clock import SystemClock
 from tests.integration.test_tunnels import Program, until
 from tests.tunnels import (
@@ -36,25 +40,59 @@ from tests.tunnels import (
     provider_at,
     request_by,
 )
-from wire.relay import CALL, CALLED, CHALLENGE, REFUSED, REGISTER, WAITING, RelayRegistration, opening, registration_bytes
+from wire.handover import handed_over
+from wire.relay import (
+    CALL,
+    CALLED,
+    CHALLENGE,
+    MOST_REGISTRATION,
+    OPENING_BYTES,
+    REFUSED,
+    REGISTER,
+    WAITING,
+    RelayRegistration,
+    opening,
+    registration_bytes,
+)
+from wire.relays import RelayPlace
+from wire.secure import ChannelError, wrap
+from wire.tls import make_identity, server_context
 
 MASTER, STRANGER = NodeKey(b"\x41" * 32), NodeKey(b"\x42" * 32)
 RELAY_HOST = "127.79.8.1"
 SIZE = 2 * MIB
 
 
+@dataclass
+class Known:
+    """Everybody is timed and registered, except strangers."""
+
+    strangers: tuple[Address, ...] = ()
+    unregistered: tuple[Address, ...] = ()
+
+    def is_timed(self, provider: Address) -> bool:
+        return provider not in self.strangers
+
+    def is_registered(self, provider: Address) -> bool:
+        return provider not in self.unregistered
+
+
 @contextlib.asynccontextmanager
-async def a_relay(limits: RelayLimits | None = None, timed: Callable[[Address], bool] = lambda _: True) -> AsyncIterator[Relay]:
-    clock = SystemClock()
-    async with relaying(RELAY_HOST, 0, MASTER.address, DOMAIN, RULES, clock, timed, limits or RelayLimits(), os.urandom) as relay:
+async def a_relay(limits: RelayLimits | None = None, known: Known | None = None) -> AsyncIterator[Relay]:
+    args = (SystemClock(), known or Known(), limits or RelayLimits(), os.urandom)
+    async with relaying(RELAY_HOST, 0, MASTER.address, DOMAIN, RULES, *args) as relay:
         yield relay
 
 
 async def connected(port: int, source: str = HOST) -> socket.socket:
     plain = socket.socket()
-    plain.setblocking(False)
-    plain.bind((source, 0))
-    await asyncio.get_running_loop().sock_connect(plain, (RELAY_HOST, port))
+    try:
+        plain.setblocking(False)
+        plain.bind((source, 0))
+        await asyncio.get_running_loop().sock_connect(plain, (RELAY_HOST, port))
+    except BaseException:
+        plain.close()
+        raise
     return plain
 
 
@@ -69,7 +107,16 @@ async def register(
     relay: Relay, key: NodeKey = PROVIDER, claimed: Address | None = None, source: str = HOST
 ) -> tuple[socket.socket, bytes]:
     """A connection, and the relay's last word on it."""
-    loop, plain, account = asyncio.get_running_loop(), await connected(relay.port, source), claimed or key.address
+    plain = await connected(relay.port, source)
+    try:
+        return plain, await registered(plain, key, claimed or key.address)
+    except BaseException:
+        plain.close()
+        raise
+
+
+async def registered(plain: socket.socket, key: NodeKey, account: Address) -> bytes:
+    loop = asyncio.get_running_loop()
     await loop.sock_sendall(plain, opening(REGISTER, account))
     word = await heard(plain, 1)
     if word == CHALLENGE:
@@ -78,7 +125,7 @@ async def register(
         word = await heard(plain, 1)
     if word == REFUSED:
         word = await heard(plain, (await heard(plain, 1))[0])
-    return plain, word
+    return word
 
 
 @contextlib.asynccontextmanager
@@ -232,7 +279,7 @@ def test_nobody_waits_in_the_name_of_another() -> None:
 
 def test_without_an_echo_no_signature_is_looked_at() -> None:
     async def scene() -> None:
-        async with a_relay(timed=lambda account: account == PROVIDER.address) as relay:
+        async with a_relay(known=Known(strangers=(STRANGER.address,))) as relay:
             (timed, first), (stranger, second) = await register(relay), await register(relay, STRANGER)
             assert (first, second) == (WAITING, b"no_echo")
             caller = await connected(relay.port)
@@ -261,23 +308,25 @@ def test_floods_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(master.relay, "OPENING_S", 0.5)
 
     async def scene() -> None:
-        async with a_relay(RelayLimits(pairs_of_one=4), timed=lambda account: account == PROVIDER.address) as relay:
-            held = [await register(relay) for _ in range(MOST_WAITING_OF_ONE)]
+        async with a_relay(RelayLimits(pairs_of_one=4)) as relay:
+            held = [await register(relay) for _ in range(MOST_WAITING.of_one)]
             assert {word for _, word in held} == {WAITING}
             more, word = await register(relay)
-            assert word == b"busy", "one provider"
+            assert word == WAITING
+            assert await heard(held[0][0], 1) == b"", "the newest takes the oldest's place"
+            assert relay.figures()["waiting"] == MOST_WAITING.of_one
             silent = [await connected(relay.port, "127.79.66.1") for _ in range(3 * master.relay.MOST_OPENING_OF_PREFIX)]
             await until(lambda: relay.counts["cut"] >= 2 * master.relay.MOST_OPENING_OF_PREFIX)
             callers = [await connected(relay.port, "127.79.67.1") for _ in range(5)]
             for caller in callers:
                 await asyncio.get_running_loop().sock_sendall(caller, opening(CALL, PROVIDER.address))
             await until(lambda: relay.figures()["pairs"] == 2)  # half of a provider's pairs for one prefix
-            assert relay.counts["unanswered"] == 3
-            assert relay.figures()["waiting"] == MOST_WAITING_OF_ONE - 2
+            await until(lambda: relay.counts["unanswered"] == 3)
+            await until(lambda: relay.figures()["waiting"] == MOST_WAITING.of_one - 2)
             for plain in (*(plain for plain, _ in held), more, *silent, *callers):
                 plain.close()
             await until(lambda: relay.figures()["pairs"] == relay.figures()["waiting"] == 0)
-            assert relay._opening.total() == 0
+            assert relay.figures()["opening"] == 0
 
     asyncio.run(asyncio.wait_for(scene(), 30))
 
@@ -312,7 +361,7 @@ def test_a_caller_waits_a_moment_for_a_connection_and_no_longer(monkeypatch: pyt
             await until(lambda: relay.counts["calls"] == 1)
             waiting, _ = await register(relay)
             assert await heard(waiting, 6) == CALLED + b"hello"
-            monkeypatch.setattr(master.relay, "CALLER_S", 0.1)
+            monkeypatch.setattr(master.waiting, "CALLER_S", 0.1)
             late = await connected(relay.port, CONSUMER_HOST)
             await loop.sock_sendall(late, opening(CALL, PROVIDER.address))
             assert await heard(late, 1) == b""
@@ -332,5 +381,186 @@ def test_who_hangs_up_waits_no_more(tmp_path: Path) -> None:
             with pytest.raises(ProviderFailed):
                 async with tunnel_by(relay.port, tmp_path):
                     pass
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+async def calling(relay: Relay, provider: Address, source: str) -> socket.socket:
+    plain = await connected(relay.port, source)
+    await asyncio.get_running_loop().sock_sendall(plain, opening(CALL, provider))
+    return plain
+
+
+def test_one_neighbourhood_does_not_take_all_pairs_by_calling_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(master.waiting, "CALLER_S", 5.0)
+
+    async def scene() -> None:
+        async with a_relay(RelayLimits(pairs=16, pairs_of_one=4)) as relay:
+            greedy = [await calling(relay, NodeKey(bytes([n]) * 32).address, "127.79.67.1") for n in range(1, 21)]
+            await until(lambda: relay.counts["calls"] == len(greedy))
+            assert (relay.figures()["pairs"], relay.counts["unanswered"]) == (4, 16)
+            waiting, _ = await register(relay)
+            honest = await calling(relay, PROVIDER.address, CONSUMER_HOST)
+            assert await heard(waiting, 1) == CALLED
+            for plain in (*greedy, waiting, honest):
+                plain.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+def test_one_neighbourhood_does_not_take_all_turns_of_a_provider() -> None:
+    async def scene() -> None:
+        async with a_relay() as relay:
+            greedy = [await calling(relay, PROVIDER.address, "127.79.67.1") for _ in range(MOST_CALLERS)]
+            await until(lambda: relay.counts["unanswered"] == MOST_CALLERS - MOST_CALLERS_OF_PREFIX)
+            honest = await calling(relay, PROVIDER.address, CONSUMER_HOST)
+            await until(lambda: relay.counts["calls"] == MOST_CALLERS + 1)
+            assert relay.counts["unanswered"] == MOST_CALLERS - MOST_CALLERS_OF_PREFIX
+            for plain in (*greedy, honest):
+                plain.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+def test_who_is_not_registered_leaves_half_to_those_who_are() -> None:
+    async def scene() -> None:
+        async with a_relay(RelayLimits(pairs=8, pairs_of_one=8), Known(unregistered=(STRANGER.address,))) as relay:
+            lines = [await register(relay, STRANGER) for _ in range(6)]
+            callers = [await calling(relay, STRANGER.address, f"127.79.{n}.1") for n in range(70, 76)]
+            await until(lambda: relay.counts["calls"] == len(callers))
+            await until(lambda: relay.counts["unanswered"] == 2)
+            assert relay.figures()["pairs"] == 4
+            waiting, _ = await register(relay)
+            caller = await calling(relay, PROVIDER.address, CONSUMER_HOST)
+            assert await heard(waiting, 1) == CALLED
+            for plain in (*(plain for plain, _ in lines), *callers, waiting, caller):
+                plain.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+def test_the_newest_connection_is_called_first() -> None:
+    """The older ones of a provider that was cut off and has come back are dead, and nobody has said so yet."""
+
+    async def scene() -> None:
+        async with a_relay() as relay:
+            dead, _ = await register(relay)
+            alive, _ = await register(relay)
+            caller = await calling(relay, PROVIDER.address, CONSUMER_HOST)
+            assert await heard(alive, 1) == CALLED
+            assert relay.figures()["waiting"] == 1
+            for plain in (dead, alive, caller):
+                plain.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+def test_who_calls_and_says_nothing_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider sees one relay, and not whom its connections come from."""
+    monkeypatch.setattr(provider.reach.listener, "MOST_RELAYED", 2)
+
+    async def scene() -> None:
+        async with a_relay() as relay, provider_at(tmp_path) as served, reachable_by(relay, served):
+            silent = [await calling(relay, PROVIDER.address, "127.79.67.1") for _ in range(2)]
+            await until(lambda: served.listener.under_way == 2)
+            async with tunnel_by(relay.port, tmp_path):
+                assert await heard(silent[0], 1) == b"", "the oldest gives way"
+            for plain in silent:
+                plain.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 60))
+
+
+def test_the_last_bytes_arrive_also_where_the_other_direction_has_broken() -> None:
+    """A close with something unread is a reset, which would drop what a slow caller has not taken yet."""
+
+    async def scene() -> None:
+        loop, size = asyncio.get_running_loop(), 300_000
+        async with a_relay() as relay:
+            waiting, _ = await register(relay)
+            caller = socket.socket()
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            caller.setblocking(False)
+            await loop.sock_connect(caller, (RELAY_HOST, relay.port))
+            await loop.sock_sendall(caller, opening(CALL, PROVIDER.address))
+            assert await heard(waiting, 1) == CALLED
+            await loop.sock_sendall(waiting, bytes(size))
+            await handed_over(waiting)
+            waiting.close()
+            for _ in range(20):  # to a provider that is gone
+                await loop.sock_sendall(caller, bytes(1_000))
+                await asyncio.sleep(0.02)
+            assert len(await heard(caller, size)) == size
+            caller.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+@pytest.mark.parametrize("length", [MOST_REGISTRATION + 1, 65_535])
+def test_a_registration_that_is_too_long_is_not_read(length: int) -> None:
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        async with a_relay() as relay:
+            plain = await connected(relay.port)
+            await loop.sock_sendall(plain, opening(REGISTER, PROVIDER.address))
+            assert (await heard(plain, 33))[:1] == CHALLENGE
+            await loop.sock_sendall(plain, length.to_bytes(2))
+            assert (await heard(plain, 2))[:1] == REFUSED
+            assert await heard(plain, 100) == b"body_too_large"
+            plain.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+@pytest.mark.parametrize("said", [b"DPN", opening(REGISTER, PROVIDER.address), opening(REGISTER, PROVIDER.address) + b"\x01\x00{"])
+def test_who_stops_half_way_is_cut_off(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(master.relay, "OPENING_S", 0.3)
+
+    async def scene() -> None:
+        async with a_relay() as relay:
+            plain = await connected(relay.port)
+            await asyncio.get_running_loop().sock_sendall(plain, said)
+            await heard(plain, 100)
+            assert relay.figures()["opening"] == relay.figures()["waiting"] == 0
+            plain.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+def test_a_relay_that_answers_in_the_providers_place_is_nobody(tmp_path: Path) -> None:
+    """To consumers, and to masters that dial back through it."""
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        context = server_context(make_identity(STRANGER, DOMAIN, int(SystemClock().now()) + 600))
+
+        async def answer(plain: socket.socket) -> None:
+            assert len(await heard(plain, OPENING_BYTES)) == OPENING_BYTES
+            channel = wrap(plain, context, server_side=True)
+            try:
+                with contextlib.suppress(ChannelError):
+                    await channel.handshake()
+                    await channel.receive()
+            finally:
+                channel.close()
+
+        with socket.create_server((RELAY_HOST, 0)) as listening:
+            listening.setblocking(False)
+            port = listening.getsockname()[1]
+
+            async def serve() -> None:
+                while True:
+                    await answer((await loop.sock_accept(listening))[0])
+
+            serving = asyncio.create_task(serve())
+            with pytest.raises(ProviderFailed, match=f"shows the certificate of {STRANGER.address}"):
+                async with tunnel_by(port, tmp_path):
+                    pass
+            dialer = Dialer(HOST, DOMAIN)
+            place = RelayPlace(MASTER.address, RELAY_HOST, port)
+            assert (await dialer.dial_relay(place, PROVIDER.address, SystemClock().now())).code == "dial_back_wrong_key"
+            assert (await dialer.dial_relay(place, STRANGER.address, SystemClock().now())).code == "ok"
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
 
     asyncio.run(asyncio.wait_for(scene(), 30))

@@ -4,7 +4,25 @@ from __future__ import annotations
 
 import asyncio
 
-from wire.connections import Places
+import pytest
+
+from wire.connections import Places, prefix_of
+
+
+@pytest.mark.parametrize(
+    ("host", "prefix"),
+    [
+        ("203.0.113.7", "203.0.113.0/24"),
+        ("2001:db8:1:2::3", "2001:db8:1::/48"),
+        ("::ffff:203.0.113.7", "203.0.113.0/24"),
+        ("::203.0.113.7", "::/48"),
+        ("fe80::1%eth0", "fe80::/48"),
+        ("?", ""),
+    ],
+)
+def test_however_a_socket_names_a_peer_it_has_a_neighbourhood(host: str, prefix: str) -> None:
+    """What cannot be read would end the task that takes connections, for everybody."""
+    assert prefix_of(host) == prefix
 
 
 def test_one_neighbourhood_cannot_take_every_place() -> None:
