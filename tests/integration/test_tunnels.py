@@ -143,10 +143,10 @@ async def answer_of(tunnel: Tunnel, host: str, port: int) -> str:
 
 
 class HandMade:
-    """A consumer that says what it likes, when it likes. bytes_down: what its last stream received."""
+    """A consumer that says what it likes, when it likes. credit: what it was told that it may count on."""
 
-    def __init__(self, channel: Channel, session: Digest, token: Digest) -> None:
-        self.control, self.session, self.token = channel, session, token
+    def __init__(self, channel: Channel, session: Digest, token: Digest, credit: int) -> None:
+        self.control, self.session, self.token, self.credit = channel, session, token, credit
 
     @classmethod
     async def open(cls, served: Served, key: NodeKey = CONSUMER, budget: tuple[int, int] = (0, 1 << 40)) -> HandMade:
@@ -159,7 +159,7 @@ class HandMade:
         name = session_id(request.message, offer.message, DOMAIN)
         await channel.send(ACCEPTANCE, receipt_of(key, name, 0, 0, 0))
         _, opened = await channel.receive(OPENED_KIND)
-        return cls(channel, name, opened.token)
+        return cls(channel, name, opened.token, opened.credit)
 
     async def stream(self, served: Served, port: int, key: NodeKey = CONSUMER) -> Channel:
         channel = await dialled(served, key)
@@ -353,13 +353,15 @@ def test_a_session_that_counts_no_more_is_served_no_more(tmp_path: Path) -> None
 
 def test_fifty_sessions_of_one_consumer_share_one_credit(tmp_path: Path) -> None:
     async def scene() -> None:
-        async with provider_at(tmp_path, TINY) as served, origin(give) as port:
-            hands = [await HandMade.open(served, budget=(n << 20, n + 1 << 20)) for n in range(8)]
+        patient = replace(TINY, receipt_every_s=60)
+        async with provider_at(tmp_path, patient) as served, origin(give) as port:
+            hands = [await HandMade.open(served, budget=(n << 20, n + 1 << 20)) for n in range(50)]
             streams = [await hand.stream(served, port) for hand in hands]
             for stream in streams:
                 await stream._repeat(partial(stream.sock.send, header(0, 9) + b"50000000\n"))
             taken = sum(await asyncio.gather(*(drink(stream) for stream in streams)))
-            assert taken + 9 * len(streams) <= TINY.credit_start_bytes
+            assert 0 < taken < TINY.credit_start_bytes
+            assert served.serving.figures()["unreceipted"] == TINY.credit_start_bytes
             for channel in (*streams, *(hand.control for hand in hands)):
                 channel.close()
             await until(lambda: not served.serving.sessions)
