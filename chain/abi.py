@@ -1,4 +1,4 @@
-"""The committed artifacts: ABI and bytecode of each contract, and what they say of events and reverts.
+"""The committed artifacts: ABI and bytecode of each contract, and what they say of calls, answers, events and reverts.
 
 ContractError
 ├── ContractRefused    the contract reverted with a custom error; `name` and `facts` say which
@@ -8,18 +8,24 @@ ContractError
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError
+from eth_abi.codec import ABICodec
+from eth_abi.decoding import BytesDecoder
+from eth_abi.encoding import BytesEncoder
+from eth_abi.exceptions import DecodingError, ValueOutOfBounds
+from eth_abi.registry import BaseEquals, registry
+from eth_utils.abi import collapse_if_tuple
 from eth_utils.crypto import keccak
 
 from chain.errors import ChainError
 from chain.events import EventDecoder
 from chain.refusals import sentence_of
+from chain.types import Address
 
 CONTRACTS = ("RewardToken", "Registry", "Vault", "Judge", "Settlement")
 
@@ -51,6 +57,59 @@ def artifact(name: str) -> dict[str, Any]:
     """ABI and bytecode of a contract, as committed."""
     found: dict[str, Any] = json.loads((resources.files("chain") / "artifacts" / f"{name}.json").read_text())
     return found
+
+
+class _ExactBytes(BytesEncoder):
+    """A `bytesN` of exactly N bytes: eth-abi's own would fill up a shorter one with zeros, and so sign or post something else."""
+
+    def validate_value(self, value: Any) -> None:
+        super().validate_value(value)
+        if len(value) * 8 != self.value_bit_size:
+            self.invalidate_value(value, exc=ValueOutOfBounds, msg="has not exactly the bytes of its type")
+
+
+def _codec() -> ABICodec:
+    exact = registry.copy()
+    exact.unregister("bytes<M>")
+    exact.register(BaseEquals("bytes", with_sub=True), _ExactBytes, BytesDecoder, label="bytes<M>")
+    return ABICodec(exact)
+
+
+_CODEC = _codec()
+
+
+def call_data(contract: str, function: str, arguments: Sequence[object]) -> bytes:
+    """What to send for a call: the selector and the arguments. `eth_abi.exceptions.EncodingError` for one that does not fit its type."""
+    selector, inputs, _ = _function(contract, function)
+    return selector + _CODEC.encode(inputs, arguments)
+
+
+def creation_data(contract: str, arguments: Sequence[object]) -> bytes:
+    """What to send to create a contract: its code and its constructor's arguments, as `call_data` takes them."""
+    inputs = [_types(entry["inputs"]) for entry in artifact(contract)["abi"] if entry["type"] == "constructor"]
+    return bytes.fromhex(str(artifact(contract)["bytecode"]).removeprefix("0x")) + _CODEC.encode(inputs[0] if inputs else (), arguments)
+
+
+def decode_output(contract: str, function: str, address: Address, data: bytes) -> Any:
+    """What a function returned: the one value, or a tuple of them. `NotDeployed` for anything that it cannot have returned."""
+    _, _, outputs = _function(contract, function)
+    try:
+        values = _CODEC.decode(outputs, data)
+    except (DecodingError, OverflowError, UnicodeDecodeError) as error:
+        raise NotDeployed(f"{address} is not a {contract}: {function} gave no answer") from error
+    return values[0] if len(values) == 1 else values
+
+
+@cache
+def _function(contract: str, name: str) -> tuple[bytes, tuple[str, ...], tuple[str, ...]]:
+    """The selector of a function, and the types of what it takes and returns; no two of a contract share a name."""
+    entry = next(entry for entry in artifact(contract)["abi"] if entry["type"] == "function" and entry["name"] == name)
+    inputs = _types(entry["inputs"])
+    return keccak(text=f"{name}({','.join(inputs)})")[:4], inputs, _types(entry["outputs"])
+
+
+def _types(parameters: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(collapse_if_tuple(dict(parameter)) for parameter in parameters)
 
 
 @cache

@@ -16,7 +16,6 @@ from chain.network import Network, load_network
 from chain.rpc import RpcBackend
 from chain.types import Address, Digest
 from chain.view import BlockStamp, ChainView
-from chain.web3_over import web3_over
 
 MAX_LOG_RANGE = 2_000
 """Blocks asked for in one `eth_getLogs`; public nodes refuse more than a few thousand."""
@@ -34,13 +33,12 @@ class ChainClient:
     """Reads of one deployment over one backend."""
 
     def __init__(self, backend: Backend, network: Network) -> None:
-        web3 = web3_over(backend)
         self.backend, self.network = backend, network
-        self.settlement = SettlementContract(web3, network.settlement)
-        self.registry = RegistryContract(web3, network.registry)
-        self.vault = VaultContract(web3, network.vault)
-        self.judge = JudgeContract(web3, network.judge)
-        self.token = TokenContract(web3, network.token)
+        self.settlement = SettlementContract(backend, network.settlement)
+        self.registry = RegistryContract(backend, network.registry)
+        self.vault = VaultContract(backend, network.vault)
+        self.judge = JudgeContract(backend, network.judge)
+        self.token = TokenContract(backend, network.token)
         self._decoder = event_decoder()
         self._views: dict[Digest, ChainView] = {}
         self._anchors: dict[int, BlockStamp] = {}

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 from rlp.codec import encode as rlp_encode
 
-from chain.abi import artifact
+from chain.abi import creation_data
 from chain.backend import Backend
 from chain.canonical import encode
 from chain.client import ChainClient
@@ -25,7 +24,6 @@ from chain.network import Network, load_network
 from chain.parameters import DeploymentParameters
 from chain.sender import Sender
 from chain.types import Address, Wei, to_hex
-from chain.web3_over import web3_over
 
 
 async def deploy(backend: Backend, sender: Sender, parameters: DeploymentParameters) -> Network:
@@ -37,19 +35,19 @@ async def deploy(backend: Backend, sender: Sender, parameters: DeploymentParamet
     token, settlement = parameters.token or places["RewardToken"], places["Settlement"]
     timing = parameters.timing(await _timestamp(backend) + parameters.genesis_delay)
     p = parameters
-    listings = [(to_checksum_address(one.account), ROLES.index(one.role), one.max_stake, one.endpoint) for one in p.listings]
+    listings = [(one.account, ROLES.index(one.role), one.max_stake, one.endpoint) for one in p.listings]
     arguments: dict[str, list[Any]] = {
         "RewardToken": [*TOKEN, p.supply],
-        "Registry": [_config(token, settlement, p.min_total, p.provider_bond, p.bond_delay, p.unbond_delay), listings, encode(p.rules)],
-        "Vault": [_config(token, settlement, p.rate, p.min_deposit, p.exit_delay)],
-        "Judge": [to_checksum_address(settlement)],
+        "Registry": [(token, settlement, p.min_total, p.provider_bond, p.bond_delay, p.unbond_delay), listings, encode(p.rules)],
+        "Vault": [(token, settlement, p.rate, p.min_deposit, p.exit_delay)],
+        "Judge": [settlement],
     }
     for name in names:
         if name == "Settlement":  # by now the token stands, and its code can be hashed
             wired = (places["Registry"], places["Vault"], places["Judge"], token, p.treasury, p.guardian)
             code_hash = p.token_code_hash if p.token else keccak(await code_of(backend, token))
-            arguments[name] = [(*_config(*wired), code_hash, *_windows(timing))]
-        await _create(backend, sender, name, places[name], arguments[name])
+            arguments[name] = [(*wired, code_hash, *_windows(timing))]
+        await _create(sender, name, places[name], arguments[name])
     chain = ChainClient(backend, await load_network(backend, settlement))
     for call in (chain.token.approve(places["Vault"], p.funding), chain.vault.fund(p.funding)):
         await sender.wait(await sender.send(call.to, call.data))
@@ -76,16 +74,15 @@ async def _require_token(backend: Backend, deployer: Address, parameters: Deploy
     if code_hash != parameters.token_code_hash:
         expected = to_hex(parameters.token_code_hash)
         raise DeploymentError(f"the code at the token's address {parameters.token} hashes to {to_hex(code_hash)}, not {expected}")
-    held = await TokenContract(web3_over(backend), parameters.token).balance_of(deployer)
+    held = await TokenContract(backend, parameters.token).balance_of(deployer)
     if held < parameters.funding:
         raise DeploymentError(
             f"the deployer {deployer} holds {held} wei of the token, and the funding is {parameters.funding}: send it the rest first"
         )
 
 
-async def _create(backend: Backend, sender: Sender, name: str, expected: Address, arguments: list[Any]) -> None:
-    data = web3_over(backend).eth.contract(abi=artifact(name)["abi"], bytecode=artifact(name)["bytecode"]).constructor(*arguments)
-    receipt = await sender.wait(await sender.send(None, bytes.fromhex(str(data.data_in_transaction)[2:])))
+async def _create(sender: Sender, name: str, expected: Address, arguments: list[Any]) -> None:
+    receipt = await sender.wait(await sender.send(None, creation_data(name, arguments)))
     if str(receipt["contractAddress"]).lower() != expected:
         raise DeploymentError(f"{name} is at {receipt['contractAddress']}, not {expected}: is the deployer's key in use elsewhere?")
 
@@ -94,10 +91,6 @@ def _windows(timing: Timing) -> tuple[int, ...]:
     """In the order of the Settlement's constructor."""
     t = timing
     return (t.genesis, t.epoch_length, t.slots_per_epoch, t.intake, t.post_window, t.challenge, t.margin, t.round_length)
-
-
-def _config(*values: Address | int) -> tuple[object, ...]:
-    return tuple(to_checksum_address(value) if isinstance(value, str) else value for value in values)
 
 
 async def _timestamp(backend: Backend) -> int:

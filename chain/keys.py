@@ -5,7 +5,7 @@
     ├── WrongPassphrase   it is one, and the pass phrase does not open it
     └── KeyExists         nothing was written, since a file for the account is already there
 
-Loads neither web3 nor eth_account: reading an address from a file is quick.
+Loads neither eth_account nor eth_keyfile: reading an address from a file is quick.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import coincurve
 from eth_hash.auto import keccak
@@ -125,26 +126,24 @@ def recover(digest: Digest | bytes, signature: Signature | bytes) -> Address:
 
 def encrypt(key: NodeKey, passphrase: str, *, scrypt_n: int = SCRYPT_STANDARD) -> bytes:
     """The bytes of a keystore that `passphrase` opens. Takes as long as `scrypt_n` makes it."""
-    from eth_keyfile.keyfile import create_keyfile_json
+    from chain.keystore import seal
 
-    keystore = create_keyfile_json(key.secret(), passphrase.encode(), version=3, kdf="scrypt", iterations=scrypt_n)
-    keystore["address"] = key.address[2:]
-    return json.dumps(keystore).encode()
+    return json.dumps({"address": key.address[2:], **seal(key.secret(), passphrase.encode(), scrypt_n)}).encode()
 
 
 def decrypt(keystore: bytes, passphrase: str) -> NodeKey:
     """The key inside a keystore, by scrypt or PBKDF2, of this or any other tool. Raises `NotAKeystore`, `WrongPassphrase`."""
-    from eth_keyfile.keyfile import decode_keyfile_json
+    from chain.keystore import ChecksumDiffers, unseal
 
     parsed = _parse(keystore)
-    _check_cost(parsed)
+    crypto = _affordable(parsed)
     try:
-        secret = decode_keyfile_json(dict(parsed), passphrase.encode())
+        secret = unseal(crypto, passphrase.encode())
+    except ChecksumDiffers:
+        raise WrongPassphrase from None
     except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
         raise NotAKeystore(f"its crypto section is incomplete ({type(error).__name__})") from None
-    except ValueError as error:
-        if str(error) == "MAC mismatch":
-            raise WrongPassphrase from None
+    except ValueError:
         raise NotAKeystore("its crypto section has values that cannot be used") from None
     try:
         key = NodeKey(secret)
@@ -240,7 +239,7 @@ def _parse(keystore: bytes) -> Mapping[str, object]:
         raise NotAKeystore("it is not JSON") from None
     if not isinstance(parsed, dict):
         raise NotAKeystore("it is not a JSON object")
-    lower: dict[str, object] = {key.lower(): value for key, value in parsed.items()}
+    lower: dict[str, object] = _lower(parsed)
     if lower.get("version") != 3:
         raise NotAKeystore(f"its version is {lower.get('version')!r:.40}, not 3")
     if not isinstance(lower.get("crypto"), dict):
@@ -248,17 +247,23 @@ def _parse(keystore: bytes) -> Mapping[str, object]:
     return lower
 
 
-def _check_cost(keystore: Mapping[str, object]) -> None:
-    """A file may ask for any amount of memory and time; more than any wallet's is refused."""
+def _lower(value: Any) -> Any:
+    """The same with the names of members in lower case, at every depth: some tools write capitals."""
+    return {key.lower(): _lower(inner) for key, inner in value.items()} if isinstance(value, dict) else value
+
+
+def _affordable(keystore: Mapping[str, object]) -> dict[str, object]:
+    """The crypto section. A file may ask for any amount of memory and time; more than any wallet's is refused."""
     crypto = keystore["crypto"]
     parameters = crypto.get("kdfparams") if isinstance(crypto, dict) else None
-    if not isinstance(parameters, dict):
+    if not isinstance(crypto, dict) or not isinstance(parameters, dict):
         raise NotAKeystore("it has no parameters for its key derivation")
     n, r, p, c = (parameters.get(name, 1) for name in ("n", "r", "p", "c"))
     if not all(isinstance(value, int) and value > 0 for value in (n, r, p, c, parameters.get("dklen", 32))):
         raise NotAKeystore("the parameters of its key derivation are not positive numbers")
     if n * r * p > MAX_SCRYPT_WORK or r > MAX_SCRYPT_R or p > MAX_SCRYPT_P or c > MAX_PBKDF2_ROUNDS or parameters.get("dklen", 32) != 32:
         raise NotAKeystore("the parameters of its key derivation are beyond what any wallet uses")
+    return crypto
 
 
 def _address_in(keystore: Mapping[str, object]) -> Address | None:

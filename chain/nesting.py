@@ -1,7 +1,7 @@
 """How deep JSON nests, told before it is parsed.
 
 Python's parser recurses in C, guarded by the interpreter's recursion limit. Libraries for Ethereum raise that limit a
-hundredfold when they are imported (py_ecc does, and with it eth_keyfile, eth_account and web3), so a few hundred
+hundredfold when they are imported (py_ecc does, and with it eth_account and the development chain), so a few hundred
 kilobytes of `[` then end the process by overflowing its stack. Bytes from others are therefore looked at first.
 """
 

@@ -15,7 +15,6 @@ from chain.events import RulesSet
 from chain.rules import Rules
 from chain.typed import Domain
 from chain.types import Address, Wei
-from chain.web3_over import web3_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +41,11 @@ class Network:
 
 async def load_network(backend: Backend, settlement: Address) -> Network:
     """Reads a deployment; `NotDeployed` or `DeploymentError` says what is not as it should be."""
-    web3 = web3_over(backend)
-    contract = SettlementContract(web3, settlement)
+    contract = SettlementContract(backend, settlement)
     registry, vault, judge, token, treasury = [await contract.part(name) for name in ("registry", "vault", "judge", "token", "treasury")]
     windows = ("genesis", "epochLength", "intake", "postWindow", "challenge", "margin", "roundLength", "slotsPerEpoch")
     timing = Timing(*await asyncio.gather(*(contract.number(name) for name in windows)))
-    registry_contract = RegistryContract(web3, registry)
+    registry_contract = RegistryContract(backend, registry)
     rules, block = await _rules(backend, registry_contract)
     chain_id = int(str(await backend.request("eth_chainId", [])), 16)
     return Network(
@@ -60,7 +58,7 @@ async def load_network(backend: Backend, settlement: Address) -> Network:
         treasury=treasury,
         timing=timing,
         rules=rules,
-        rate=Wei(await VaultContract(web3, vault).number("rate")),
+        rate=Wei(await VaultContract(backend, vault).number("rate")),
         provider_bond=await registry_contract.provider_bond(),
         deployed_block=block,
     )

@@ -1,7 +1,4 @@
-"""One account's transactions as commands send them: what they would cost, and sent one after the other.
-
-Importing this loads web3.
-"""
+"""One account's transactions as commands send them: what they would cost, and sent one after the other."""
 
 from __future__ import annotations
 

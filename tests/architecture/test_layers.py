@@ -21,14 +21,14 @@ PURE = {
     ),
     "wire": (
         *("addresses", "agreement", "announcements", "answers", "geography", "messages", "ranking", "refusals", "regions", "relay"),
-        *("sessions", "slots", "statements", "tunnel", "udp"),
+        *("sessions", "slots", "statements", "tiers", "tunnel", "udp"),
     ),
     "resolver": ("estimates", "latency", "location", "market", "matching", "pending", "pool", "tickets"),
     "provider": ("activity", "proofs", "doctor.remedies", "sessions.records"),
     "consumer": ("metering", "units"),
     "validator": (
         *("verification", "session_evidence", "epoch", "session_pay", "reputation", "pay", "state", "agreement", "demand", "frauds"),
-        "postings",
+        *("earnings", "postings"),
     ),
     "master": ("echo",),
     "devnet": ("cities", "layout"),
@@ -67,6 +67,17 @@ def test_light_commands_load_nothing_heavy(root: Path, tmp_path: Path, arguments
     script = (
         f"import sys; from cli.app import app\ntry:\n    app({arguments!r})\nfinally:\n    print(sorted(set(sys.modules) & {set(HEAVY)!r}))"
     )
+    found = subprocess.run((sys.executable, "-c", script), cwd=root, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.splitlines()[-1] == "[]"
+
+
+def test_no_daemon_waits_for_libraries_that_it_does_not_use(root: Path) -> None:
+    """Half of a daemon's start would be the import of web3, eth-account and the curve of other chains' keystores."""
+    roles = ("resolver", "provider", "validator", "master", "consumer")
+    modules = ", ".join(("chain.keystore", *(f"{role}.{module}" for role in roles for module in ("cli", "node"))))
+    unused = {"web3", "eth_account", "eth_keyfile", "py_ecc", "eth_tester", "eth", "requests"}
+    script = f"import sys, {modules}; print(sorted(set(sys.modules) & {unused!r}))"
     found = subprocess.run((sys.executable, "-c", script), cwd=root, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
     assert found.stdout.splitlines()[-1] == "[]"

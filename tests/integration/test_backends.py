@@ -31,7 +31,7 @@ from chain.keys import NodeKey
 from chain.rpc import RpcBackend
 from chain.sender import Sender, TransactionFailed
 from chain.types import Address, to_hex
-from chain.web3_over import BackendProvider, web3_over
+from tests.web3_over import BackendProvider, web3_over
 
 ROOT = Path(__file__).resolve().parents[2]
 ANVIL_PLACES = (ROOT / "node_modules/.bin/anvil", ROOT / "node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil")

@@ -35,7 +35,7 @@ def test_wrong_starts_end_in_sentences(tmp_path: Path) -> None:
         balances = {DEPLOYER.address: 100 * ETHER}
         async with DevChain(DevChainConfig(host="127.0.0.1", port=0, chain_id=31337, balances=balances)) as served:
             backend = RpcBackend(served.url)
-            network = await deploy(backend, Sender(backend, DEPLOYER, 31337, poll_s=0.1), parameters())
+            network = await deploy(backend, Sender(backend, DEPLOYER, 31337, poll_s=0.1), parameters(genesis_delay=60))
             await backend.close()
             with socket.create_server((HOST, 0)) as taken:
                 port = taken.getsockname()[1]

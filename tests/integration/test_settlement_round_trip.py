@@ -57,7 +57,7 @@ def test_a_root_by_hand_read_from_outside(root: Path) -> None:
             try:
                 deployer, validator, provider = (Sender(backend, key, 31337, poll_s=0.1) for key in (DEPLOYER, VALIDATOR, PROVIDER))
                 windows = {"epoch_length": 10, "intake": 1, "post_window": 5, "challenge": 3, "margin": 2, "round_length": 4}
-                chosen = parameters(genesis_delay=12, slots_per_epoch=5, **windows)
+                chosen = parameters(genesis_delay=20, slots_per_epoch=5, **windows)
                 chain = ChainClient(backend, await deploy(backend, deployer, chosen))
                 network, timing = chain.network, chain.network.timing
                 await bond(chain, deployer, VALIDATOR.address, Wei(100 * ETHER))
