@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 MAX_COVERED = 7
 """The most epochs that one root covers."""
@@ -64,6 +65,7 @@ class Timing:
         return max(1, 9 * self.slot_seconds // (10 * heartbeat_s))
 
 
+@lru_cache(maxsize=1024)
 def proposer_index(epoch: int, round_: int, validators: int) -> int:
     """Which of `validators` (those with stake, by ascending address) proposes: keccak256(abi.encode(epoch, round)) mod n."""
     from eth_utils.crypto import keccak
