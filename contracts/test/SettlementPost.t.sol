@@ -21,7 +21,7 @@ import {Network} from "./Network.sol";
 /// ├── earned below the parent's: EarnedFell
 /// ├── growth above the rate times the epochs covered: AboveBudget (fuzz), with spent see SettlementDeposits
 /// ├── earned above what was funded: AboveFunds (fuzz), with spent see SettlementDeposits
-/// ├── no candidate, an older one, one of another round or epoch: NotNewestCandidate
+/// ├── no candidate, an older one, another of the round, one of another round or epoch: NotNewestCandidate
 /// ├── signatures not 65 bytes each: InvalidSignatures
 /// ├── one that recovers to nobody, or with a high s: InvalidSignature
 /// ├── not strictly ascending: SignersNotAscending
@@ -362,6 +362,21 @@ contract SettlementPostTest is Network {
             )
         );
         settlement.post(newer, quorum(newer));
+        vm.assertEq(settlement.pendingRoot(), TWO);
+    }
+
+    /// Two thirds signed two structs of one round: only the recorded one is good.
+    function test_post_candidateOfTheSameRound() external {
+        bytes32 digest = settlement.digestOf(said);
+        ISettlement.EpochAttestation memory other = attestation(1, TWO, RATE);
+        vm.assertEq(other.round, said.round);
+        propose(other);
+        refused(
+            abi.encodeWithSelector(
+                ISettlement.NotNewestCandidate.selector, digest, settlement.digestOf(other)
+            )
+        );
+        settlement.post(other, quorum(other));
         vm.assertEq(settlement.pendingRoot(), TWO);
     }
 
