@@ -27,7 +27,7 @@ from typing import Any
 from chain.canonical import decode, encode
 from chain.messages import Bundle, Changes
 from chain.parameters import ParameterError, integer_of, listings_of
-from chain.rules import Rules
+from chain.rules import Rules, rules_of
 from chain.typed import Domain, Signed, signer_of
 from chain.types import ZERO_ADDRESS, Address, Wei, parse_address
 from chain.view import ChainView
@@ -76,7 +76,7 @@ def _draft(table: Mapping[str, Any], view: ChainView) -> Draft:
 def _rules(given: Mapping[str, Any], view: ChainView) -> bytes:
     """The rules with these values, canonical; empty if that changes none."""
     in_force: Rules = decode(Rules, view.rules)
-    changed = encode(Rules(**{**asdict(in_force), **given}))
+    changed = encode(rules_of({**asdict(in_force), **given}))
     return b"" if changed == view.rules else changed
 
 

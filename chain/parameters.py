@@ -15,7 +15,7 @@ from chain.epochs import Timing
 from chain.errors import DeploymentError
 from chain.events import ROLES
 from chain.messages import NewListing
-from chain.rules import Rules
+from chain.rules import Rules, rules_of
 from chain.types import ZERO_ADDRESS, ZERO_DIGEST, Address, Digest, Wei, parse_address
 
 MAX_PER_ROLE = 32
@@ -219,7 +219,7 @@ def _role(name: str) -> str:
 
 _PARSERS: Mapping[str, Any] = {
     "listings": listings_of,
-    "rules": lambda table: Rules(**table),
+    "rules": rules_of,
     "treasury": parse_address,
     "guardian": parse_address,
     "token": parse_address,

@@ -5,10 +5,16 @@ Their canonical JSON is in the log of the transaction that set them (`RulesSet`)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 from chain.canonical import encode
 from chain.types import PPM, U8, U16, U32, U64, U96, Digest
+
+TIERS = ("Member", "VIP", "Elite", "Premier", "Exclusive")
+"""Of those who refer providers, ascending; below the first there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,15 @@ class Rules:
     than the reputation adds to a day's pay."""
     consumer_weight_ppm: U32 = 50_000
     """The most of that which one consumer makes up."""
+    role_share_ppm: U32 = 50_000
+    """The part of an epoch's budget that the listed roles may draw, in the parts below of it, whatever passes through the network."""
+    resolver_part_ppm: U32 = 200_000
+    master_part_ppm: U32 = 300_000
+    validator_part_ppm: U32 = 500_000
+    tier_points: tuple[U64, ...] = (2_000, 20_000, 150_000, 1_000_000, 5_000_000)
+    """Whole points from which on an account is in each of `TIERS`."""
+    tier_share_ppm: tuple[U32, ...] = (30_000, 50_000, 70_000, 100_000, 120_000)
+    """What an account in each tier gets of the budget rewards of a provider that it referred; who is in none gets nothing."""
     reputation_prior_ppm: U32 = 200_000
     reputation_prior_weight_ppm: U64 = 3_000_000
     reputation_epochs: U8 = 30
@@ -74,6 +89,8 @@ class Rules:
 
     def __post_init__(self) -> None:
         weights = (self.availability_weight_ppm, self.performance_weight_ppm, self.sessions_weight_ppm, self.standing_weight_ppm)
+        shares = (self.availability_share_ppm, self.session_share_ppm, self.role_share_ppm)
+        parts = (self.resolver_part_ppm, self.master_part_ppm, self.validator_part_ppm)
         checks = {
             "heartbeat_s": self.heartbeat_s > 0,
             "presence_ttl_s": self.presence_ttl_s >= 2 * self.heartbeat_s,
@@ -81,8 +98,11 @@ class Rules:
             "finality_blocks": self.finality_blocks > 0,
             "max_rtt_us": self.max_rtt_us > 0,
             "echo_rounds": self.echo_rounds > 0,
-            "availability_share_ppm": self.availability_share_ppm <= PPM,
-            "availability_share_ppm and session_share_ppm": self.availability_share_ppm + self.session_share_ppm <= PPM,
+            "availability_share_ppm, session_share_ppm and role_share_ppm": sum(shares) <= PPM,
+            "resolver_part_ppm, master_part_ppm and validator_part_ppm": sum(parts) <= PPM,
+            "tier_points": len(self.tier_points) == len(TIERS) and all(low < high for low, high in pairwise((0, *self.tier_points))),
+            "tier_share_ppm": len(self.tier_share_ppm) == len(TIERS)
+            and all(low <= high for low, high in pairwise((0, *self.tier_share_ppm, PPM))),
             "request_life_s": self.request_life_s > 0,
             "receipt_every_s": self.receipt_every_s > 0,
             "credit_start_bytes": 0 < self.credit_start_bytes <= self.credit_most_bytes,
@@ -102,3 +122,10 @@ class Rules:
         from eth_utils.crypto import keccak
 
         return Digest(keccak(encode(self)))
+
+
+def rules_of(table: Mapping[str, Any]) -> Rules:
+    """Rules from a table of a TOML file, whose lists are tuples here; what it leaves out is as by default. `TypeError` or `ValueError` for
+    what makes none."""
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
+    return Rules(**values)

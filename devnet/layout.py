@@ -16,7 +16,7 @@ from typing import Any
 
 from chain.messages import NewListing
 from chain.parameters import DeploymentParameters
-from chain.rules import Rules
+from chain.rules import Rules, rules_of
 from chain.types import Address, Wei
 from devnet.cities import City, city, one_way_ms
 
@@ -166,7 +166,7 @@ def plan(parameters: Mapping[str, Any], relayed: bool = True) -> Layout:
     try:
         addresses = parameters["addresses"]
         windows = Windows(**parameters["timing"])
-        rules = Rules(**parameters["rules"])
+        rules = rules_of(parameters["rules"])
         money = Money(**parameters["money"])
         cities: Mapping[str, list[str]] = parameters["cities"]
         if unknown := cities.keys() - set(ROLES):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from chain.abi import decode_revert
 from chain.amounts import ONE_TOKEN, tokens
@@ -21,12 +22,15 @@ from chain.messages import Leaf
 from chain.sender import TransactionFailed
 from chain.types import PPM, ZERO_ADDRESS, Address, Digest, Wei
 from provider.errors import FeeTooHigh, NothingToDo, RootMoved
+from provider.referrals import Referrals, referrals_of
 from runtime.account import gas_of, gas_price, send
 from runtime.config import AccountConfig, NodeConfig
 from runtime.terminal import CommandFailed
 from wire.http import Client
 from wire.leaves import NoVerifiedLeaf, proven_leaf
+from wire.tiers import Tier, tier_after, tier_of
 
+T = TypeVar("T")
 LOOKS, LOOK_AGAIN_S = 3, 1.5
 LOOK_AT_THE_NEW_ROOT = "A newer root became active, or somebody claimed, meanwhile: the reward is looked up anew."
 
@@ -43,7 +47,8 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class Rewards:
-    """An account's record in the active root, seen to verify against it. claimable: earned less claimed, wei."""
+    """An account's record in the active root, seen to verify against it. claimable: earned less claimed, wei. tier: by its points;
+    following: the next one, None in the last."""
 
     leaf: Leaf
     path: tuple[Digest, ...]
@@ -51,6 +56,8 @@ class Rewards:
     root: Digest
     claimed: Wei
     recipient: Address
+    tier: Tier
+    following: Tier | None
 
     @property
     def claimable(self) -> Wei:
@@ -86,19 +93,20 @@ class Wallet:
 
     async def rewards(self, account: Address) -> Rewards:
         """The account's record, from the first validator that can prove it. `NothingToDo` before there is a root."""
-        for _ in range(LOOKS - 1):
-            try:
-                return await self._rewards_now(account)
-            except NoVerifiedLeaf:  # a root may have become active between two answers; validators know it within a poll
-                await asyncio.sleep(LOOK_AGAIN_S)
-        return await self._rewards_now(account)
+        return await _looked_at(lambda: self._rewards_now(account))
+
+    async def referrals(self, account: Address) -> Referrals:
+        """Whom the account referred and who referred it, and what that brings."""
+        return await _looked_at(lambda: referrals_of(self.chain, self._client, account, self.chain.network.rules))
 
     async def _rewards_now(self, account: Address) -> Rewards:
         block = await self.chain.latest()
         found = await proven_leaf(self._client, self.chain, account, block)
         claimed = await self.chain.settlement.claimed_of(account, block)
         recipient = await self.chain.settlement.recipient_of(account, block)
-        return Rewards(found.leaf, found.path, found.epoch, found.root, claimed, recipient)
+        rules = self.chain.network.rules
+        tier = tier_of(found.leaf.points, rules)
+        return Rewards(found.leaf, found.path, found.epoch, found.root, claimed, recipient, tier, tier_after(tier, rules))
 
     async def offer_claim(self, account: Address, payer: Address) -> ClaimOffer:
         """What claiming now would bring and cost; `NothingToDo` if all is claimed."""
@@ -165,12 +173,22 @@ class Wallet:
 @contextlib.asynccontextmanager
 async def open_wallet(config: AccountConfig | NodeConfig) -> AsyncIterator[Wallet]:
     """A wallet on the configured deployment, closed at the end."""
-    async with open_chain(config.rpc_urls[0], config.settlement) as chain:
+    async with open_chain(config.rpc_urls, config.settlement) as chain:
         client = Client(chain.network.domain)
         try:
             yield Wallet(chain.backend, chain, client)
         finally:
             await client.close()
+
+
+async def _looked_at(look: Callable[[], Awaitable[T]]) -> T:
+    """What a look at the active root finds: a root may become active between two answers, and validators know it within a poll."""
+    for _ in range(LOOKS - 1):
+        try:
+            return await look()
+        except NoVerifiedLeaf:
+            await asyncio.sleep(LOOK_AGAIN_S)
+    return await look()
 
 
 def _claim_refused(data: bytes) -> ChainError | RootMoved:

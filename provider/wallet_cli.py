@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,6 +26,10 @@ from runtime.terminal import (
     unlock,
     wei_from,
 )
+
+if TYPE_CHECKING:
+    from provider.referrals import Referrals, Shared
+    from wire.tiers import Tier
 
 app = typer.Typer(help="Keys, balances, rewards and claims.", no_args_is_help=True)
 
@@ -127,9 +131,17 @@ def rewards(settings: AccountConfig, account: Account = None) -> Mapping[str, An
         "earned_wei": str(found.leaf.earned),
         "claimed_wei": str(found.claimed),
         "claimable_wei": str(found.claimable),
-        "points": f"{found.leaf.points / 1000:.3f}",
+        "points": _points(found.leaf.points),
+        "tier": found.tier.name or "none",
+        "next_tier": _next_tier(found.following),
         "reputation_ppm": found.leaf.reputation,
     }
+
+
+@account_command(app, signs=False)
+def referrals(settings: AccountConfig, account: Account = None) -> Mapping[str, Any]:
+    """Who referred the account, whom it referred, its tier, and what of the newest root's epochs came by that."""
+    return referrals_shown(with_wallet(settings, lambda w: w.referrals(account_of(account, settings))))
 
 
 @account_command(app)
@@ -209,3 +221,46 @@ def _write_keystore(key: Any, file: Path, phrase: Path | None) -> str:
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_new(file, encrypt(key, read_passphrase(phrase, confirm=True)))
     return str(key.address)
+
+
+def referrals_shown(found: Referrals) -> Mapping[str, Any]:
+    """Amounts in wei, as text; `note` where one is called for."""
+    from chain.types import ZERO_ADDRESS
+
+    first, last = found.epochs
+    shown: dict[str, Any] = {
+        "account": found.account,
+        "registered": found.registered,
+        "referred_by": found.referrer if found.referrer != ZERO_ADDRESS else "nobody",
+        "points": _points(found.points),
+        "tier": found.tier.name or "none",
+        "share_percent": f"{found.tier.share_ppm / 10_000:g}",
+        "next_tier": _next_tier(found.following),
+        "points_missing": _points(found.missing),
+    }
+    if not found.unknown:
+        shown["epochs"] = f"{first} to {last}"
+        shown |= _wei("came", found.came) | _wei("went_to_referrer", found.of(found.account))
+    shown["referred"] = [
+        {"provider": one, "registered": registered} | ({} if found.unknown else _wei("came", found.of(one)))
+        for one, registered in found.referred.items()
+    ]
+    if found.unknown:
+        shown["note"] = found.unknown
+    elif found.referred and not found.registered:
+        shown["note"] = "Nothing comes of referrals while the account is not registered itself: `dpn provider register`."
+    return shown
+
+
+def _wei(name: str, amounts: Shared) -> dict[str, str]:
+    return {f"{name}_wei": str(amounts.newest), f"{name}_ever_wei": str(amounts.ever)}
+
+
+def _points(milli: int) -> str:
+    return f"{milli // 1000}.{milli % 1000:03d}"
+
+
+def _next_tier(following: Tier | None) -> str:
+    if following is None:
+        return "none above"
+    return f"{following.name}, {following.share_ppm / 10_000:g} % from {following.points} points on"

@@ -5,7 +5,7 @@ Input is a set: order, duplicates and who handed a statement in make no differen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from chain.epochs import MAX_COVERED, Timing
@@ -15,8 +15,9 @@ from chain.rules import Rules
 from chain.typed import Signed
 from chain.types import Address, Digest
 from validator import pay, reputation, session_pay
+from validator.earnings import Earnings, earnings
 from validator.errors import ManifestError
-from validator.session_pay import Charges, Deposits
+from validator.session_pay import Charges, Deposits, Shown
 from validator.state import AccountState, State, leaves_of
 from validator.verification import ListedRoles, fault_of
 from wire.agreement import ChainSection, Manifest
@@ -37,7 +38,7 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class _Evidence:
+class Counting:
     """The counting statements about one provider in one epoch, each once."""
 
     tickets: set[UptimeTicket] = field(default_factory=set)
@@ -45,7 +46,7 @@ class _Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class _Measured:
+class Measured:
     """What one epoch's evidence says of one provider. up: slots. group: empty without a slot up."""
 
     up: int
@@ -53,7 +54,31 @@ class _Measured:
     group: str
 
 
-_SILENT = _Measured(0, 0, "")
+SILENT = Measured(0, 0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Reckoning:
+    """One covered epoch, recomputed: the states before and after it, and all that lies between them, which whoever explains pay reads.
+
+    lost: accounts without a leaf in this root. counting, measured: by provider. bonded: who is registered, bonded and not lost. sessions:
+    those that the evidence covers. placed: providers in their groups, otherwise as they were before the epoch. ranks (ppm), weights: of
+    those whose availability is paid.
+    """
+
+    section: ChainSection
+    before: State
+    lost: frozenset[Address]
+    counting: Mapping[Address, Counting]
+    measured: Mapping[Address, Measured]
+    bonded: Collection[Address]
+    sessions: tuple[Shown, ...]
+    charges: Charges
+    placed: Mapping[Address, AccountState]
+    ranks: Mapping[Address, int]
+    weights: Mapping[Address, int]
+    earned: Earnings
+    after: State
 
 
 def covered_epochs(parent_through: int, epoch: int) -> range:
@@ -70,13 +95,24 @@ def recompute(
     Statements that do not count under the manifest's own lists (see `fault_of`) are passed over; signatures have been checked before.
     Raises `ManifestError` if the manifest does not go with the parent, the rules or itself.
     """
+    state = parent
+    for reckoning in reckonings(parent, manifest, evidence, timing, rules):
+        state = reckoning.after
+    leaves = leaves_of(state, manifest.chain[0].treasury)
+    return Outcome(state, leaves, MerkleTree(leaves).root, state.total_earned, state.total_spent)
+
+
+def reckonings(
+    parent: State, manifest: Manifest, evidence: Mapping[int, Iterable[Signed[ActivityProof]]], timing: Timing, rules: Rules
+) -> Iterator[Reckoning]:
+    """The covered epochs one after the other, as `recompute` takes them."""
     _check(parent, manifest, rules)
     deposits = Deposits.of(manifest.deposits)
     state, lost = _without_lost(parent, deposits)
     for section in sorted(manifest.chain, key=lambda section: section.epoch):
-        state = _next_state(state, section, evidence.get(section.epoch, ()), deposits, lost, timing, rules)
-    leaves = leaves_of(state, manifest.chain[0].treasury)
-    return Outcome(state, leaves, MerkleTree(leaves).root, state.total_earned, state.total_spent)
+        reckoning = _reckon(state, section, evidence.get(section.epoch, ()), deposits, lost, timing, rules)
+        yield reckoning
+        state = reckoning.after
 
 
 def attestation_of(manifest: Manifest, manifest_digest: Digest, outcome: Outcome, state_digest: Digest, round_: int) -> EpochAttestation:
@@ -130,7 +166,7 @@ def _without_lost(parent: State, deposits: Deposits) -> tuple[State, frozenset[A
     return kept, gone
 
 
-def _next_state(
+def _reckon(
     state: State,
     section: ChainSection,
     proofs: Iterable[Signed[ActivityProof]],
@@ -138,11 +174,12 @@ def _next_state(
     lost: frozenset[Address],
     timing: Timing,
     rules: Rules,
-) -> State:
+) -> Reckoning:
     """lost: accounts that must not come into this root."""
     epoch, roles = section.epoch, ListedRoles.of(section.roles)
     told = [signed for signed in proofs if signed.message.provider not in lost]
-    measured = {provider: _measure(found, roles, timing, rules) for provider, found in _gather(told, epoch, roles, timing).items()}
+    counting = _gather(told, epoch, roles, timing)
+    measured = {provider: _measure(found, roles, timing, rules) for provider, found in counting.items()}
     bonded = {provider.provider for provider in section.providers if provider.bond > 0} - lost
     sessions = session_pay.shown(told, epoch, roles.validators, timing)
     charges = session_pay.charge(sessions, state, deposits, epoch, section.treasury, lost, rules)
@@ -152,36 +189,43 @@ def _next_state(
     accounts: dict[Address, AccountState] = {}
     for provider in before.keys() | measured.keys() | charges.paid.keys():
         account = before.get(provider) or _newcomer(provider, known.get(provider), epoch, rules)
-        accounts[provider] = _placed(account, measured.get(provider, _SILENT), provider in bonded, epoch)
-    earned = _earned(accounts, measured, bonded, charges, state, section, rules)
+        accounts[provider] = _placed(account, measured.get(provider, SILENT), provider in bonded, epoch)
+    ranks, weights = _weights(accounts, measured, bonded, rules)
+    earned = earnings(weights, charges, state, section, lost, rules)
 
     after: dict[Address, AccountState] = {}
     for provider, account in sorted(accounts.items()):
-        seen = measured.get(provider, _SILENT)
+        seen = measured.get(provider, SILENT)
         sessions_ppm = reputation.sessions(charges.fees[provider].values(), rules) if provider in charges.fees else 0
         score = _score(account, seen, sessions_ppm, provider in bonded, epoch, timing, rules)
         buckets = reputation.with_bucket(account.buckets, score, rules)
         renewed = replace(
             account,
-            earned=account.earned + earned.get(provider, 0),
+            earned=account.earned + earned.of_provider(provider),
+            shared=account.shared + earned.shared.get(provider, 0),
             points=account.points + (_points(provider, seen, charges, timing, rules) if provider in bonded else 0),
             reputation=reputation.reputation(buckets, rules),
             buckets=buckets,
         )
-        entered = provider in before or any(buckets) or earned.get(provider, 0)
+        entered = provider in before or any(buckets) or earned.of_provider(provider)
         if entered and ((provider in bonded and provider in before) or _is_worth_keeping(renewed)):
             after[provider] = renewed
+    beside = {account: amount for account, amount in earned.beside().items() if amount}
     resting = {account.account for account in state.accounts if not account.first_epoch and _is_worth_keeping(account)}
-    for account_ in resting | deposits.held.keys() | ({section.treasury} if charges.spent else set()):
+    for account_ in resting | deposits.held.keys() | beside.keys() | ({section.treasury} if charges.spent else set()):
         if account_ not in lost:  # a leaf for everyone who may want to withdraw with one
             after.setdefault(account_, _newcomer(account_, known.get(account_), 0, rules))
+    for account_, amount in beside.items():
+        after[account_] = replace(after[account_], earned=after[account_].earned + amount)
     _book(after, charges, session_pay.settled_by(state), section.treasury)
-    return replace(
+    following = replace(
         state,
         through=epoch,
         accounts=tuple(after[account] for account in sorted(after)),
         sessions=tuple(sorted(charges.open, key=lambda session: session.session_id)),
     )
+    seen_by = (counting, measured, bonded, sessions, charges)
+    return Reckoning(section, state, lost, *seen_by, accounts, ranks, weights, earned, following)
 
 
 def _book(after: dict[Address, AccountState], charges: Charges, settled: Mapping[Address, int], treasury: Address) -> None:
@@ -195,31 +239,33 @@ def _book(after: dict[Address, AccountState], charges: Charges, settled: Mapping
         after[treasury] = replace(after[treasury], earned=after[treasury].earned + protocol_fees)
 
 
-def _gather(proofs: Iterable[Signed[ActivityProof]], epoch: int, roles: ListedRoles, timing: Timing) -> dict[Address, _Evidence]:
+def _gather(proofs: Iterable[Signed[ActivityProof]], epoch: int, roles: ListedRoles, timing: Timing) -> dict[Address, Counting]:
     """The union of all counting statements, by provider."""
-    found: dict[Address, _Evidence] = {}
+    found: dict[Address, Counting] = {}
     for signed in proofs:
         proof = signed.message
-        held = found.setdefault(proof.provider, _Evidence())
+        held = found.setdefault(proof.provider, Counting())
         held.tickets.update(t.message for t in proof.tickets if fault_of(t.message, proof.provider, epoch, timing, roles, None) is None)
         held.reports.update(r.message for r in proof.reports if fault_of(r.message, proof.provider, epoch, timing, roles, None) is None)
     return found
 
 
-def _measure(found: _Evidence, roles: ListedRoles, timing: Timing, rules: Rules) -> _Measured:
+def _measure(found: Counting, roles: ListedRoles, timing: Timing, rules: Rules) -> Measured:
     masters, slots = len(roles.masters), timing.slots_per_epoch
     up = count(slots_up(found.tickets, found.reports, masters, slots))
     marks = [reputation.master_mark(of_one, slots, rules.max_rtt_us) for of_one in pay.by_signer(found.reports)]
-    return _Measured(up, reputation.performance(marks, masters), pay.group_of(found.reports) if up else "")
+    return Measured(up, reputation.performance(marks, masters), pay.group_of(found.reports) if up else "")
 
 
 def _newcomer(account: Address, known: AccountState | None, epoch: int, rules: Rules) -> AccountState:
     """An account without a past as a provider, first seen in `epoch`; what it has as a depositor, or earned without evidence, it keeps."""
     fresh = AccountState(account, 0, 0, 0, reputation.reputation((), rules), epoch, "", 0, ())
-    return fresh if known is None else replace(fresh, earned=known.earned, spent=known.spent, points=known.points, settled=known.settled)
+    if known is None:
+        return fresh
+    return replace(fresh, earned=known.earned, spent=known.spent, points=known.points, settled=known.settled, shared=known.shared)
 
 
-def _placed(account: AccountState, measured: _Measured, bonded: bool, epoch: int) -> AccountState:
+def _placed(account: AccountState, measured: Measured, bonded: bool, epoch: int) -> AccountState:
     """The account in its group: it keeps its place while it is silent, and loses it by moving or by leaving the registry."""
     if not bonded:
         return replace(account, group="", group_since=0)
@@ -228,40 +274,25 @@ def _placed(account: AccountState, measured: _Measured, bonded: bool, epoch: int
     return account
 
 
-def _earned(
-    accounts: Mapping[Address, AccountState],
-    measured: Mapping[Address, _Measured],
-    bonded: set[Address],
-    charges: Charges,
-    state: State,
-    section: ChainSection,
-    rules: Rules,
-) -> dict[Address, int]:
-    """Wei for each provider: availability, for the registered and bonded with a slot up, and its sessions; `accounts` hold their groups and
-    the reputation before this epoch."""
+def _weights(
+    accounts: Mapping[Address, AccountState], measured: Mapping[Address, Measured], bonded: set[Address], rules: Rules
+) -> tuple[dict[Address, int], dict[Address, int]]:
+    """Ranks and weights of the registered and bonded with a slot up; `accounts` hold their groups and the reputation before this epoch."""
     up = sorted(provider for provider in bonded & measured.keys() if measured[provider].up)
     ranks = pay.rank_weights((pay.Member(accounts[p].group_since, p, accounts[p].group) for p in up), rules)
-    weights = {p: pay.pay_weight(measured[p].up, accounts[p].reputation, ranks[p]) for p in up}
-    budget = pay.availability_budget(section.rate, section.funded, state.total_earned, state.total_spent, rules)
-    earned = pay.availability_pay(weights, budget, rules)
-    # What consumers pay adds as much to earned as to spent, so it leaves the funds as they are.
-    left = section.funded + state.total_spent - state.total_earned - sum(earned.values())
-    subsidies = pay.session_subsidies(charges.subsidies, pay.session_budget(section.rate, left, rules))
-    for provider, amount in charges.paid.items():
-        earned[provider] = earned.get(provider, 0) + amount + subsidies[provider]
-    return earned
+    return ranks, {p: pay.pay_weight(measured[p].up, accounts[p].reputation, ranks[p]) for p in up}
 
 
-def _points(provider: Address, measured: _Measured, charges: Charges, timing: Timing, rules: Rules) -> int:
+def _points(provider: Address, measured: Measured, charges: Charges, timing: Timing, rules: Rules) -> int:
     paid = charges.protocol_fees.get(provider, 0)
     return pay.points_milli(measured.up, timing.slot_seconds, rules) + pay.session_points_milli(paid, rules)
 
 
-def _score(account: AccountState, measured: _Measured, sessions_ppm: int, bonded: bool, epoch: int, timing: Timing, rules: Rules) -> int:
+def _score(account: AccountState, measured: Measured, sessions_ppm: int, bonded: bool, epoch: int, timing: Timing, rules: Rules) -> int:
     standing = reputation.standing(epoch - account.first_epoch, bonded)
     return reputation.score(measured.up, timing.slots_per_epoch, measured.performance_ppm, sessions_ppm, standing, rules)
 
 
 def _is_worth_keeping(account: AccountState) -> bool:
     """Whether anything is lost by forgetting the account: one that never earned and was silent as long as it is remembered has nothing."""
-    return bool(account.earned or account.spent or account.points or any(account.buckets))
+    return bool(account.earned or account.shared or account.spent or account.points or any(account.buckets))

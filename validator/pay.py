@@ -1,5 +1,5 @@
-"""What one epoch draws from the budget, for availability and for sessions, and its points. Integers only, every division rounds down,
-remainders stay in the vault.
+"""What one epoch draws from the budget, for availability, for sessions and for roles, and its points. Integers only, every division rounds
+down, remainders stay in the vault.
 
 Source of the formulas: docs/protocol.md, section 8. Nothing in here reads a number that the paid one signed.
 """
@@ -7,7 +7,7 @@ Source of the formulas: docs/protocol.md, section 8. Nothing in here reads a num
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -96,6 +96,24 @@ def session_subsidies(wanted: Mapping[Address, int], budget: int) -> dict[Addres
     """Wei for each provider: what its sessions ask for, all scaled down alike if the budget is short."""
     total = sum(wanted.values())
     return dict(wanted) if total <= budget else {provider: budget * amount // total for provider, amount in wanted.items()}
+
+
+def role_budget(rate: int, left: int, rules: Rules) -> int:
+    """Wei that one epoch's roles may draw: their share of the epoch's budget, never more than is `left` of the vault's funds after all that
+    was earned before and in the epoch."""
+    return max(0, min(rate * rules.role_share_ppm // PPM, left))
+
+
+def role_pay(holders: Mapping[str, Collection[Address]], unpaid: Collection[Address], budget: int, rules: Rules) -> dict[Address, int]:
+    """Wei for each account: each role's part in as many equal shares as it has `holders`. The share of one that is `unpaid` stays in the
+    vault: nobody gains by another's fall."""
+    parts = {"resolver": rules.resolver_part_ppm, "master": rules.master_part_ppm, "validator": rules.validator_part_ppm}
+    earned: Counter[Address] = Counter()
+    for role, accounts in holders.items():
+        for account in accounts:
+            if account not in unpaid:
+                earned[account] += budget * parts[role] // PPM // len(accounts)
+    return dict(earned)
 
 
 def points_milli(up: int, slot_seconds: int, rules: Rules) -> int:

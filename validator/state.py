@@ -19,6 +19,7 @@ class AccountState:
     group: prefix of the newest epoch in which it was up and registered, empty if it is not registered; group_since: the epoch
     from which on it has been in that group. buckets: the score of each epoch in ppm, newest first, 0 for a silent one.
     settled: wei of its lifetime authorised amount below which no session of its can be paid any more, see `validator.session_pay`.
+    shared: wei of its rewards that went to its referrer, lifetime, and are not in `earned`.
     """
 
     account: Address
@@ -31,6 +32,7 @@ class AccountState:
     group_since: U64
     buckets: tuple[U32, ...]
     settled: U256 = 0
+    shared: U256 = 0
 
     def __post_init__(self) -> None:
         if self.reputation > PPM or max(self.buckets, default=0) > PPM:
@@ -121,6 +123,7 @@ class _SignedAccount:
     group_since: U256
     buckets: tuple[U256, ...]
     settled: U256 = 0
+    shared: U256 = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,8 @@ async def _tell(cast: Cast, story: Story) -> Facts:
     await scenes.until_punished(cast, [equivocator], say)
 
     third = second + 1
-    bad = edited(draft_2.state, third, {provider: (0, 0), others[0].address: (earned + CHARGED, 0)}, treasury)
+    by_role = leaf_of(tree_1, others[0].address)[0].earned
+    bad = edited(draft_2.state, third, {provider: (0, 0), others[0].address: (by_role + earned + CHARGED, 0)}, treasury)
     await cast.hostile.post(bad, third, others)
     theirs = " and ".join(member.place.name for member in others)
     say(f"{theirs}, two thirds of what is left, post epoch {third}: what the provider earned is {others[0].place.name}'s now.")

@@ -66,13 +66,15 @@ class World:
             for epoch in range(1, LAST + 1)
         }
 
-    def recompute(self, evidence: Evidence | None = None, parent: State | None = None, through: int = LAST) -> Outcome:
+    def recompute(
+        self, evidence: Evidence | None = None, parent: State | None = None, through: int = LAST, rules: Rules = RULES
+    ) -> Outcome:
         state = parent or genesis_state()
         epochs = range(state.through + 1, through + 1)
         sections = tuple(self.section(epoch) for epoch in epochs)
         covered = tuple(CoveredEpoch(epoch, ()) for epoch in epochs)
-        manifest = Manifest(through, through, ZERO_DIGEST, ZERO_DIGEST, RULES.digest(), (), sections, covered)
-        return recompute(state, manifest, self.evidence() if evidence is None else evidence, TIMING, RULES)
+        manifest = Manifest(through, through, ZERO_DIGEST, ZERO_DIGEST, rules.digest(), (), sections, covered)
+        return recompute(state, manifest, self.evidence() if evidence is None else evidence, TIMING, rules)
 
 
 def envelope(provider: Address, epoch: int, statements: Sequence[Statement], sequence: int = 1, filler: int = 0) -> Signed[ActivityProof]:
@@ -165,14 +167,23 @@ def test_the_state_is_a_file_that_reads_back(world: World) -> None:
 
 
 @given(worlds)
-def test_no_epoch_pays_more_than_its_part_of_the_budget_or_than_the_funds(world: World) -> None:
-    before = 0
+def test_no_epoch_pays_more_than_its_parts_of_the_budget_or_than_the_funds(world: World) -> None:
+    before = by_role = 0
     for epoch in range(1, LAST + 1):
         outcome = world.recompute(through=epoch)
-        assert outcome.total_earned - before <= world.rate * RULES.availability_share_ppm // PPM
+        roles = sum(leaf.earned for leaf in outcome.leaves if leaf.account in (*MASTERS, *RESOLVERS))
+        drawn = outcome.total_earned - before
+        assert roles - by_role <= world.rate * RULES.role_share_ppm // PPM
+        assert drawn - (roles - by_role) <= world.rate * RULES.availability_share_ppm // PPM
         assert outcome.total_earned <= world.funded
         assert outcome.total_earned == sum(leaf.earned for leaf in outcome.leaves)
-        before = outcome.total_earned
+        before, by_role = outcome.total_earned, roles
+
+
+@given(worlds)
+def test_what_roles_are_paid_makes_nobody_else_s_pay_of_the_epoch_smaller(world: World) -> None:
+    with_roles, without = (world.recompute(through=1, rules=rules) for rules in (RULES, replace(RULES, role_share_ppm=0)))
+    assert without.state.accounts == tuple(one for one in with_roles.state.accounts if one.account in PROVIDERS)
 
 
 @given(worlds, st.integers(0, 10**16))
@@ -241,6 +252,36 @@ def test_a_silence_of_any_length_decays(buckets: list[int], epochs: int) -> None
         assert score < 50_000  # far below the prior, whatever it was before
 
 
+MONTH_BOUND = 77_012
+"""ppm: ceil(10^12 / (3 * 10^6 + the first 30 age weights, 9,985,138)), see docs/protocol.md, section 8."""
+ANY_BOUND = 106_641
+"""The same of a history of any length: three full buckets, then a silent one."""
+scores = st.one_of(st.sampled_from([0, PPM]), st.integers(0, PPM))
+
+
+@given(st.lists(scores, min_size=30, max_size=30), scores)
+def test_one_bad_epoch_undoes_no_more_of_a_month_than_the_bound(month: list[int], day: int) -> None:
+    before, after = reputation(month, RULES), reputation(with_bucket(month, day, RULES), RULES)
+    assert before - after <= MONTH_BOUND
+    if day >= max(month):
+        assert after >= before
+
+
+@given(st.lists(scores, max_size=30), scores, st.lists(scores, max_size=31))
+def test_nor_does_it_of_any_past_and_what_it_undid_comes_back(past: list[int], day: int, later: list[int]) -> None:
+    """Against the same epochs with a full one in its place: what is missing never grows again, and is gone once the epoch is too old."""
+    assert reputation(past, RULES) - reputation(with_bucket(past, day, RULES), RULES) <= ANY_BOUND
+    without, having = with_bucket(past, PPM, RULES), with_bucket(past, day, RULES)
+    missing = PPM
+    for score in later:
+        without, having = with_bucket(without, score, RULES), with_bucket(having, score, RULES)
+        gap = reputation(without, RULES) - reputation(having, RULES)
+        assert 0 <= gap <= missing + 1  # either may be rounded
+        missing = gap
+    if len(later) >= RULES.reputation_epochs:
+        assert missing == 0
+
+
 members = st.builds(Member, st.integers(1, 4), st.integers(1, 2**32).map(lambda n: Address(f"0x{n:040x}")), st.sampled_from(PREFIXES))
 crowds = st.lists(members, min_size=1, max_size=40, unique_by=lambda member: member.provider)
 
@@ -278,12 +319,14 @@ def test_a_newcomer_takes_nothing_from_its_seniors_while_the_budget_suffices(wor
 def test_who_is_not_registered_earns_nothing_and_changes_nobody_s_pay(world: World) -> None:
     ever = set(world.registered[1]) | set(world.registered[2])
     outcome = world.recompute()
-    for account in outcome.state.accounts:
+    providing = tuple(account for account in outcome.state.accounts if account.account in PROVIDERS)
+    for account in providing:
         if account.account not in ever:
             assert (account.earned, account.points, account.group) == (0, 0, "")
     told = [s for s in world.statements if s.provider in ever]
     alone = world.recompute(world.evidence(told))
-    assert alone.state.accounts == tuple(account for account in outcome.state.accounts if account.account in ever)
+    others = tuple(account for account in outcome.state.accounts if account.account not in PROVIDERS)
+    assert alone.state.accounts == tuple(sorted((*(a for a in providing if a.account in ever), *others), key=lambda a: a.account))
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ def test_rules_are_given_whole_with_what_differs(tmp_path: Path) -> None:
     assert changed.rules == encode(Rules(max_rtt_us=7))
     same = load_draft(written(tmp_path, DEADLINE + "[rules]\nmax_rtt_us = 500_000"), VIEW).changes
     assert same.rules == b""
+    tiers = load_draft(written(tmp_path, DEADLINE + "[rules]\ntier_points = [1, 2, 3, 4, 5]"), VIEW).changes
+    assert tiers.rules == encode(Rules(tier_points=(1, 2, 3, 4, 5)))
 
 
 def test_a_guardian_may_be_nobody(tmp_path: Path) -> None:
@@ -63,6 +65,10 @@ def test_a_guardian_may_be_nobody(tmp_path: Path) -> None:
         (DEADLINE + "min_total = -1.5", "min_total is an integer"),
         (DEADLINE + "[rules]\ncolour = 1", "does not parse"),
         (DEADLINE + "[rules]\nheartbeat_s = 0", "heartbeat_s makes no sense"),
+        (DEADLINE + "[rules]\ntier_points = [2, 1, 3, 4, 5]", "tier_points makes no sense"),
+        (DEADLINE + "[rules]\ntier_points = 5", "does not parse"),
+        (DEADLINE + '[rules]\ntier_points = ["a"]', "makes no sense"),
+        (DEADLINE + '[rules]\ntier_share_ppm = ["a", "b", "c", "d", "e"]', "does not parse"),
         (DEADLINE + 'delisted = ["me"]', "does not parse"),
         (DEADLINE + 'listings = [{account = "0x"}]', "does not parse"),
         (DEADLINE + "listings = 5", "does not parse"),

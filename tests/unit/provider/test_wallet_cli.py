@@ -10,7 +10,11 @@ import pytest
 from eth_account import Account
 from typer.testing import CliRunner
 
+from chain.types import ZERO_ADDRESS, Address
 from cli.app import app
+from provider.referrals import Referrals, Shared
+from provider.wallet_cli import referrals_shown
+from wire.tiers import NO_TIER, Tier
 
 RUNNER = CliRunner()
 
@@ -115,3 +119,46 @@ def test_a_wrong_address_is_refused_before_anything_is_asked_of_the_chain(keysto
     )
     assert code == 2
     assert wrong in said
+
+
+ME, OTHER, THIRD = (Address("0x" + digit * 40) for digit in "abc")
+VIP, ELITE = Tier("VIP", 20_000, 50_000), Tier("Elite", 150_000, 70_000)
+
+
+def test_referrals_say_what_came_of_whom_and_what_is_missing_to_the_next_tier() -> None:
+    shared = {OTHER: Shared(30, 100), THIRD: Shared(0, 7), ME: Shared(2, 3)}
+    found = Referrals(ME, True, THIRD, 20_000_123, VIP, ELITE, (3, 4), {OTHER: True, THIRD: False}, shared, "")
+    assert referrals_shown(found) == {
+        "account": ME,
+        "registered": True,
+        "referred_by": THIRD,
+        "points": "20000.123",
+        "tier": "VIP",
+        "share_percent": "5",
+        "next_tier": "Elite, 7 % from 150000 points on",
+        "points_missing": "129999.877",
+        "epochs": "3 to 4",
+        "came_wei": "30",
+        "came_ever_wei": "107",
+        "went_to_referrer_wei": "2",
+        "went_to_referrer_ever_wei": "3",
+        "referred": [
+            {"provider": OTHER, "registered": True, "came_wei": "30", "came_ever_wei": "100"},
+            {"provider": THIRD, "registered": False, "came_wei": "0", "came_ever_wei": "7"},
+        ],
+    }
+
+
+def test_referrals_whose_amounts_are_not_known_say_why_instead_of_nothing() -> None:
+    found = Referrals(ME, True, ZERO_ADDRESS, 0, NO_TIER, VIP, (3, 4), {OTHER: True}, {}, "No validator serves it.")
+    shown = referrals_shown(found)
+    assert shown["note"] == "No validator serves it."
+    assert shown["referred"] == [{"provider": OTHER, "registered": True}]
+    assert not [name for name in shown if name.endswith("_wei") or name == "epochs"]
+    assert (shown["referred_by"], shown["tier"], shown["share_percent"]) == ("nobody", "none", "0")
+
+
+def test_who_left_the_registry_is_told_that_nothing_comes_any_more() -> None:
+    shown = referrals_shown(Referrals(ME, False, ZERO_ADDRESS, 0, NO_TIER, None, (1, 1), {OTHER: True}, {}, ""))
+    assert "dpn provider register" in str(shown["note"])
+    assert (shown["next_tier"], shown["points_missing"]) == ("none above", "0.000")

@@ -24,7 +24,8 @@ from wire.agreement import ChainSection, CoveredEpoch, Depositor, ListedNode, Ma
 from wire.messages import ActivityProof, LatencyReport, UptimeTicket
 
 TIMING = Timing(1_000, 20, 3, 11, 5, 4, 4, 5)
-RULES = Rules()
+RULES = Rules(role_share_ppm=0)  # what roles are paid is in the first test here, and in a file of its own
+WITH_ROLES = Rules()
 TREASURY = Address("0x" + "fe" * 20)
 A, B, C = (Address("0x" + digit * 40) for digit in "abc")
 RESOLVER = Address("0x" + "11" * 20)
@@ -77,24 +78,29 @@ def test_an_epoch_by_hand() -> None:
             proof(C, 1, 31, ALL),  # not registered
         )
     }
-    outcome = recompute(genesis_state(), manifest(section(1, A, B)), evidence, TIMING, RULES)
+    named = replace(manifest(section(1, A, B)), rules_digest=WITH_ROLES.digest())
+    outcome = recompute(genesis_state(), named, evidence, TIMING, WITH_ROLES)
     # Weights 5 * 600,000 and 3 * 600,000, at 10^15 a slot within a budget of 7 * 10^15. Points: slots * 4 s * 10,000 / 3,600.
     # Scores: A .5 + .25 * .8 + .1 * .5; B .5 * .6 + .25 * 1 + .1 * .5; C .5 + .25 * .8. Reputation: (3 * .2 + score) / 4.
+    # Roles: of 5 * 10^14 a fifth to the resolver, three tenths to three masters; no validator has stake.
+    roles = ((RESOLVER, 10**14), *((master, 5 * 10**13) for master in MASTERS))
     assert outcome.state == State(
         1,
         (
+            *(AccountState(account, pay, 0, 0, 200_000, 0, "", 0, ()) for account, pay in roles),
             AccountState(A, 3 * 10**15, 0, 55, 337_500, 1, GROUP, 1, (750_000,)),
             AccountState(B, 18 * 10**14, 0, 33, 300_000, 1, GROUP, 1, (600_000,)),
             AccountState(C, 0, 0, 0, 325_000, 1, "", 0, (700_000,)),
         ),
     )
     assert outcome.leaves == (
+        *(Leaf(account, pay, 0, 0, 200_000) for account, pay in roles),
         Leaf(A, 3 * 10**15, 0, 55, 337_500),
         Leaf(B, 18 * 10**14, 0, 33, 300_000),
         Leaf(C, 0, 0, 0, 325_000),
         Leaf(TREASURY, 0, 0, 0, 0),
     )
-    assert (outcome.total_earned, outcome.total_spent) == (48 * 10**14, 0)
+    assert (outcome.total_earned, outcome.total_spent) == (48 * 10**14 + 25 * 10**13, 0)
     assert outcome.root == MerkleTree(outcome.leaves).root
 
 
@@ -324,11 +330,11 @@ def address(kind, n):
 def signed(message):
     return Signed(message, Signature(bytes(65)))
 
-rules, epochs = Rules(slot_cap_wei=10**18), (1, 2)
+rules, epochs = Rules(slot_cap_wei=10**18, points_milli_per_hour=10**9), (1, 2)
 providers = [address(1, n) for n in range(40)]
 masters = [address(2, n) for n in range(5)]
 roles = tuple(ListedNode(a, "master", 1) for a in masters) + (ListedNode(address(3, 0), "resolver", 1),)
-registered = tuple(RegisteredProvider(a, ZERO_ADDRESS, 1) for a in providers[:35])
+registered = tuple(RegisteredProvider(a, providers[i - 1] if i % 3 else ZERO_ADDRESS, 1) for i, a in enumerate(providers[:35]))
 evidence = {}
 for e in epochs:
     proofs = []
@@ -350,6 +356,7 @@ covered = tuple(CoveredEpoch(e, ()) for e in epochs)
 manifest = Manifest(2, 2, ZERO_DIGEST, ZERO_DIGEST, rules.digest(), (), sections, covered)
 outcome = recompute(genesis_state(), manifest, evidence, Timing(1_000, 20, 3, 11, 5, 4, 4, 5), rules)
 assert outcome.total_earned > 10**14 and len({a.earned for a in outcome.state.accounts}) > 20
+assert any(a.shared for a in outcome.state.accounts) and any(a.earned and not a.first_epoch for a in outcome.state.accounts)
 print(encode_state(outcome.state).decode(), outcome.root.hex())
 """
 

@@ -120,6 +120,20 @@ def test_silence_falls_below_the_prior() -> None:
     assert reputation((0, 0), RULES) == 122_328
 
 
+def test_what_one_silent_day_undoes() -> None:
+    """Of a full month 10^12 / (3,000,000 + 9,985,138) ppm, of less than a month at most 106,640, after three days."""
+    assert sum(AGE_WEIGHTS[:30]) == 9_985_138
+    assert -(-(10**12) // (3_000_000 + 9_985_138)) == 77_012
+    full = (PPM,) * 30
+    assert [reputation(one, RULES) for one in (full, (0, *full[1:]))] == [815_173, 738_162]
+    fall = {n: reputation(full[:n], RULES) - reputation(with_bucket(full[:n], 0, RULES), RULES) for n in range(31)}
+    assert max(fall, key=lambda n: fall[n]) == 3
+    assert (fall[1], fall[3], fall[29], fall[30]) == (93_194, 106_640, 76_224, 77_011)
+    # a good day later 69,683 are still missing, ten days later 28,331; a month later nothing
+    missing = [reputation(full, RULES) - reputation((*full[:n], 0, *full)[:30], RULES) for n in (1, 10, 30)]
+    assert missing == [69_683, 28_331, 0]
+
+
 def test_buckets_are_newest_first_and_bounded() -> None:
     rules = replace(RULES, reputation_epochs=3)
     assert with_bucket((), 5, rules) == (5,)

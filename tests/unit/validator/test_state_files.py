@@ -24,7 +24,7 @@ def test_a_state_reads_back_from_its_bytes() -> None:
 def test_the_bytes_are_the_canonical_ones() -> None:
     assert encode_state(State(4, (ACCOUNT,))) == (
         b'{"accounts":[{"account":"0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","buckets":[750000,0],"earned":"1152921504606846976",'
-        b'"firstEpoch":2,"group":"203.0.113.0/24","groupSince":3,"points":55,"reputation":337500,"settled":0,"spent":7}],'
+        b'"firstEpoch":2,"group":"203.0.113.0/24","groupSince":3,"points":55,"reputation":337500,"settled":0,"shared":0,"spent":7}],'
         b'"lostEarned":0,"lostSpent":0,"sessions":[],"through":4}'
     )
 
