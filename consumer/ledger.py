@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from chain.amounts import tokens
+from chain.failover import open_backend
 from chain.keys import address_in
-from chain.rpc import RpcBackend
 from chain.typed import Domain
 from chain.types import Digest
 from consumer.config import LEAST_USEFUL, ConsumerConfig
 from consumer.store import ForeignStore, Store
-from runtime.database import DatabaseMismatch
+from runtime.storage import DatabaseMismatch
 from runtime.terminal import NothingToDo, UsageError
 from wire.sessions import affordable_bytes
 
@@ -57,7 +57,7 @@ def _fees(store: Store, sessions: Iterable[Digest]) -> int:
 
 async def network_of(config: ConsumerConfig) -> Domain:
     """The deployment that the store belongs to, without reading its contracts."""
-    backend = RpcBackend(config.rpc_urls[0])
+    backend = open_backend(config.rpc_urls)
     try:
         return Domain(int(str(await backend.request("eth_chainId", [])), 16), config.settlement)
     finally:

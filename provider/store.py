@@ -221,6 +221,12 @@ class Store:
                 found.append((epoch, Digest(row.digest), row.outcome))
         return tuple(found)
 
+    def proofs(self) -> tuple[StoredProof, ...]:
+        """All of them, oldest epoch first, each epoch's in the order in which they were made."""
+        query = select(ProofRow).order_by(col(ProofRow.epoch), col(ProofRow.sequence))
+        with Session(self._engine) as session:
+            return tuple(_stored(row) for row in session.exec(query).all())
+
     def open_proofs(self) -> tuple[StoredProof, ...]:
         """Those that are still to be receipted, oldest epoch first."""
         query = select(ProofRow).where(ProofRow.outcome == OPEN).order_by(col(ProofRow.epoch))

@@ -21,7 +21,7 @@ def with_chain(settings: AccountConfig, work: Callable[[ChainClient], Awaitable[
     """What `work` gives, with a client of the configured deployment that is closed at the end."""
 
     async def opened() -> T:
-        async with open_chain(settings.rpc_urls[0], settings.settlement) as chain:
+        async with open_chain(settings.rpc_urls, settings.settlement) as chain:
             return await work(chain)
 
     return asyncio.run(opened())

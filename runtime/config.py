@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from chain.types import Address, parse_address
+from runtime.storage import DatabaseUrl, parse_storage
 
 C = TypeVar("C")
 
@@ -30,9 +31,10 @@ class ConfigError(Exception):
 class NodeConfig:
     """What every role is told.
 
-    rpc_urls: JSON-RPC URLs of the chain, of which the first is used. settlement: the settlement contract, which names the rest.
+    rpc_urls: JSON-RPC URLs of the chain, in order of preference. settlement: the settlement contract, which names the rest.
     keystore: a V3 file; passphrase_file: its pass phrase (else `DPN_PASSPHRASE`, else a prompt). data_dir: this node's own folder.
     bind_host, port: where to listen; public_host: the address that others reach this node at (default: bind_host), as behind a NAT.
+    max_fee_gwei: the most that a transaction offers for a gas, in 10^-9 of the chain's coin.
     """
 
     rpc_urls: tuple[str, ...]
@@ -45,12 +47,15 @@ class NodeConfig:
     passphrase_file: Path | None = None
     log_level: str = "info"
     poll_s: float = 1.0
+    max_fee_gwei: int = 500
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name.endswith("port") and not 0 <= value <= 65_535:
                 raise ConfigError(f"The setting {field.name} is {value}: a port is from 0 to 65535.")
+        if self.max_fee_gwei <= 0:
+            raise ConfigError(f"The setting max_fee_gwei is {self.max_fee_gwei}: a price above 0 is expected.")
         if self.poll_s <= 0:
             raise ConfigError(f"The setting poll_s is {self.poll_s}: a time in seconds above 0 is expected.")
         if self.log_level.lower() not in LOG_LEVELS:
@@ -123,6 +128,11 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _convert(kind: Any, value: object, name: str, base: Path) -> object:
     arguments = get_args(kind)
+    if DatabaseUrl in arguments:
+        try:
+            return parse_storage(str(value), base)
+        except ValueError as error:
+            raise ConfigError(f"The setting {name} cannot be used: {error}.") from None  # it may hold a password, so it is not repeated
     if type(None) in arguments:
         kind = next(a for a in arguments if a is not type(None))
     try:

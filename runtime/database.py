@@ -1,28 +1,28 @@
-"""A node's database: SQLite through sqlmodel, one file, which belongs to one deployment.
+"""A node's database through sqlmodel, which belongs to one deployment: SQLite in a file, or PostgreSQL (`runtime.postgresql`).
 
-DatabaseMismatch    the file was made for another chain or contract; the sentence names both
+Its errors are those of `runtime.storage`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event, literal
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, Session, SQLModel, create_engine
 
 from chain.typed import Domain
-
-
-class DatabaseMismatch(Exception):
-    """This database is of another network: give the node another data_dir."""
+from runtime.postgresql import open_postgresql
+from runtime.storage import DatabaseInUse, DatabaseMismatch, DatabaseUrl, Storage
 
 
 class DatabaseNetwork(SQLModel, table=True):
-    """The deployment that the file belongs to."""
+    """The deployment that the database belongs to."""
 
     __tablename__ = "database_network"
 
@@ -30,31 +30,74 @@ class DatabaseNetwork(SQLModel, table=True):
     network: str
 
 
-def open_database(path: Path, tables: Iterable[type[SQLModel]], domain: Domain) -> Engine:
-    """The database at `path` with these tables, made if need be (folder mode 0700); `DatabaseMismatch` if it is another network's.
+def open_database(at: Storage, tables: Iterable[type[SQLModel]], domain: Domain, *, alone: bool = False) -> Engine:
+    """The database at `at` with these tables, made if need be (a file's folder with mode 0700).
 
-    What a committed transaction wrote survives a kill and a power cut (write-ahead log, synchronous FULL).
+    What a committed transaction wrote survives a kill and a power cut (SQLite: write-ahead log, synchronous FULL; PostgreSQL: synchronous
+    commit). alone: one process at a time, until the engine is disposed of; a PostgreSQL database is always that. Raises `DatabaseMismatch`
+    if it is another network's, `DatabaseInUse`, and of PostgreSQL what `open_postgresql` does.
     """
+
+    def make(connection: Connection) -> None:
+        SQLModel.metadata.create_all(connection, tables=[t.__table__ for t in (DatabaseNetwork, *tables)])  # type: ignore[attr-defined]
+        with Session(connection) as session:
+            known = session.get(DatabaseNetwork, 1)
+            if known is None:
+                session.add(DatabaseNetwork(network=str(domain)))
+                session.commit()
+            elif known.network != str(domain):
+                another = "database" if isinstance(at, DatabaseUrl) else "data_dir"
+                raise DatabaseMismatch(f"{at} belongs to the network {known.network}, this node is on {domain}: give it another {another}.")
+
+    if isinstance(at, DatabaseUrl):
+        return open_postgresql(at, make)
+    engine = _open_sqlite(at, alone)
+    try:
+        with engine.begin() as connection:
+            make(connection)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def put_new(session: Session, row: SQLModel) -> bool:
+    """Inserts the row unless there is one with its key, which stays as it is; whether it was inserted. Whoever else does the same at the
+    same moment is no error."""
+    of = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    inserted = of.insert(type(row)).values(**row.model_dump()).on_conflict_do_nothing()
+    return session.exec(inserted.returning(literal(1))).first() is not None
+
+
+def _open_sqlite(path: Path, alone: bool) -> Engine:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    locks = [_lock(path)] if alone else []
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False, "timeout": 10.0})
+    engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False, "timeout": 10.0}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def settings(connection: Any, _record: Any) -> None:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
-    SQLModel.metadata.create_all(engine, tables=[t.__table__ for t in (DatabaseNetwork, *tables)])  # type: ignore[attr-defined]
-    with Session(engine) as session:
-        known = session.get(DatabaseNetwork, 1)
-        if known is None:
-            session.add(DatabaseNetwork(network=str(domain)))
-            session.commit()
-        elif known.network != str(domain):
-            engine.dispose()
-            raise DatabaseMismatch(f"{path} belongs to the network {known.network}, this node is on {domain}: give it another data_dir.")
+    @event.listens_for(engine, "engine_disposed")
+    def unlock(_: Engine) -> None:
+        while locks:  # an engine may be disposed of twice
+            os.close(locks.pop())
+
     return engine
+
+
+def _lock(path: Path) -> int:
+    """An open file beside the database that only one process can lock; the lock is gone with whoever has it."""
+    lock = os.open(path.with_name(f"{path.name}.lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise DatabaseInUse(f"Another process works with {path}: stop it first, or give this node another data_dir.") from None
+    return lock
 
 
 @contextlib.contextmanager

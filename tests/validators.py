@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 from chain.backend import SERVER_ERROR, Backend, BackendUnavailable, RpcError
@@ -28,6 +29,7 @@ from chain.rules import Rules
 from chain.sender import Sender
 from chain.typed import Signed, digest_of, sign, verify
 from chain.types import ZERO_DIGEST, Address, Wei, to_hex
+from runtime.storage import Storage
 from validator.agreement import proposer_of
 from validator.config import ValidatorConfig
 from validator.node import Validator, open_validator
@@ -119,6 +121,8 @@ class Seat:
     stop_at: set[str] = field(default_factory=set)
     reached: list[str] = field(default_factory=list)
     answers_but_every: int = 0
+    database: Storage | None = None
+    retention_epochs: int = 90
     running: Validator | None = None
     closers: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
@@ -167,6 +171,8 @@ class World:
                 await self._duty(seat, lambda running: running.closing.step())
             if seat.running is not None and self.watching:
                 await self._duty(seat, lambda running: running.watcher.step())
+            if seat.running is not None:
+                await self._duty(seat, lambda running: running.pruning.step())
         await self.move_to((await self.chain.latest()).timestamp + 1)
 
     async def _duty(self, seat: Seat, duty: Callable[[Validator], Awaitable[None]]) -> None:
@@ -204,7 +210,14 @@ class World:
         seat.closers.push_async_callback(client.close)
         node = Node("validator", seat.key, backend, chain, client, self.clock)
         config = ValidatorConfig(
-            rpc_urls=(), settlement=self.network.settlement, keystore=seat.folder, data_dir=seat.folder, peer_timeout_s=0.5, poll_s=0.01
+            rpc_urls=(),
+            settlement=self.network.settlement,
+            keystore=seat.folder,
+            data_dir=seat.folder,
+            peer_timeout_s=0.5,
+            poll_s=0.01,
+            database=seat.database,
+            retention_epochs=seat.retention_epochs,
         )
         seat.running = await seat.closers.enter_async_context(open_validator(node, config, seat.point))
         runner = await serve(seat.running.app, seat.host, PORT)
@@ -301,13 +314,19 @@ GROUNDS: dict[Rules, tuple[InProcessBackend, Network]] = {}
 
 
 @contextlib.asynccontextmanager
-async def a_world(tmp_path: Path, rules: Rules = RULES, *, watching: bool = False) -> AsyncIterator[World]:
-    """Deployed, bonded, providers registered, four validators running; the first second of epoch 1. watching: each looks for frauds."""
+async def a_world(
+    tmp_path: Path, rules: Rules = RULES, *, watching: bool = False, databases: Mapping[int, Storage] = MappingProxyType({})
+) -> AsyncIterator[World]:
+    """Deployed, bonded, providers registered, four validators running; the first second of epoch 1. watching: each looks for frauds.
+    databases: of the validators by their number, if they are not files of their own."""
     if rules not in GROUNDS:
         GROUNDS[rules] = await _deployed(rules)
     ground, network = GROUNDS[rules]
     backend = ground.fork()
-    seats = [Seat(one, host, tmp_path / f"validator{n}") for n, (one, host) in enumerate(zip(VALIDATORS, HOSTS, strict=True))]
+    seats = [
+        Seat(one, host, tmp_path / f"validator{n}", database=databases.get(n))
+        for n, (one, host) in enumerate(zip(VALIDATORS, HOSTS, strict=True))
+    ]
     sender = Sender(backend, DEPLOYER, network.chain_id, poll_s=0.01)
     client = Client(network.domain, "127.0.0.1")
     world = World(backend, ChainClient(backend, network), WorldClock(), seats, client, sender, watching)

@@ -12,26 +12,24 @@ from chain.messages import EpochAttestation
 from chain.typed import Signed, signer_of
 from chain.types import Digest, to_hex
 from validator.agreement import open_epoch
-from validator.archive import Archive
-from validator.closing import Closing, Sight
+from validator.archive import Archive, Packed
+from validator.closing import Closing
 from validator.demands import Demands
 from validator.intake import Intake
 from validator.investigation import answerable
-from validator.journal import Journal
+from validator.journal import KEPT_EPOCHS, Journal
 from validator.report import Report, conviction
+from validator.sight import Sight
 from validator.state import decode_state, leaves_of
 from validator.watcher import Watcher
 from wire import paths
 from wire.agreement import LeafPath
-from wire.http import MAX_BODY, answer, application, body_of, read
+from wire.http import MAX_BODY, answer, application, body_of, packed_answer, read
 from wire.node import Node, status
 from wire.refusals import Refused
 from wire.sessions import DemandClaim
 
 T = TypeVar("T")
-
-KEPT_EPOCHS = 32
-"""Epochs, the newest, of which attestations are taken: what was signed for a round that is over still proves that it was signed twice."""
 
 
 class Api:
@@ -73,13 +71,15 @@ class Api:
         watch = {"proven": self._watcher.proven, "withheld": self._watcher.withheld}
         told = {"stake": self._report.stake(), "conviction": conviction(self._watcher.verdict), "watch": watch}
         demands = {"covered": self._demands.covered, "refused": self._demands.refused}
+        told["archive"] = {"prunedThrough": self._archive.pruned_through()}
         return status(self._node, proofs=proofs, demands=demands, epochs=await self._report.epochs(), **told)
 
     async def _post_proof(self, request: web.Request) -> web.Response:
         return answer(await self._intake.accept(await body_of(request)))
 
     async def _proof(self, request: web.Request) -> web.Response:
-        return web.Response(body=_found(self._archive.proof(paths.digest(request.match_info["digest"]))), content_type="application/json")
+        digest = paths.digest(request.match_info["digest"])
+        return self._packed(request, digest, self._archive.packed_proof(digest), "application/json")
 
     async def _post_demand(self, request: web.Request) -> web.Response:
         return answer(await self._demands.cover(await read(request, DemandClaim)))
@@ -96,15 +96,32 @@ class Api:
         return answer(_found(inventory))
 
     async def _blob(self, request: web.Request) -> web.Response:
-        return web.Response(
-            body=_found(self._archive.blob(paths.digest(request.match_info["digest"]))), content_type="application/octet-stream"
-        )
+        digest = paths.digest(request.match_info["digest"])
+        return self._packed(request, digest, self._archive.packed_blob(digest), "application/octet-stream")
+
+    def _packed(self, request: web.Request, digest: Digest, found: Packed | None, content_type: str) -> web.Response:
+        if found is None and self._archive.pruned(digest):
+            raise self._pruned()
+        packed = _found(found)
+        return packed_answer(request, packed.frame, packed.size, content_type)
+
+    def _pruned(self) -> Refused:
+        return Refused("pruned", "", {"prunedThrough": str(self._archive.pruned_through())})
 
     async def _candidate(self, request: web.Request) -> web.Response:
-        return answer(_found(self._journal.candidate(paths.number(request.match_info["epoch"]), paths.number(request.match_info["round"]))))
+        epoch, round_ = paths.number(request.match_info["epoch"]), paths.number(request.match_info["round"])
+        return answer(self._unpruned(epoch, self._journal.candidate(epoch, round_)))
 
     async def _attestations(self, request: web.Request) -> web.Response:
-        return answer(self._journal.attestations_of(paths.number(request.match_info["epoch"]), paths.number(request.match_info["round"])))
+        epoch, round_ = paths.number(request.match_info["epoch"]), paths.number(request.match_info["round"])
+        held = self._journal.attestations_of(epoch, round_)
+        return answer(held or self._unpruned(epoch, held))
+
+    def _unpruned(self, epoch: int, found: T | None) -> T:
+        """What is found, if it is known that there was no more of it."""
+        if not found and epoch <= self._archive.pruned_through():
+            raise self._pruned()
+        return _found(found)
 
     async def _post_attestation(self, request: web.Request) -> web.Response:
         signed: Signed[EpochAttestation] = await read(request, Signed[EpochAttestation])

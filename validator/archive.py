@@ -1,26 +1,33 @@
 """What a validator holds: proofs as received with its receipts for them, inventories, and files in chunks.
 
-Every write is on disk when the call returns (SQLite with `synchronous=FULL`); nothing is kept that was not verified before.
+Every write is on disk when the call returns (`runtime.database`); nothing is kept that was not verified before. Proofs and chunks are
+packed; a digest is always that of the unpacked bytes. What is old goes away, see `validator.pruning`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
-from sqlalchemy import Engine, func
-from sqlmodel import Session, col, select
+from sqlalchemy import Engine, case, func
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, col, select, update
 
 from chain.canonical import decode, encode
 from chain.typed import Signed
 from chain.types import Address, Digest
-from validator.files import assemble, chunks_of, file_digest, index_of, sha256
-from validator.tables import BlobRow, InventoryRow, ProofRow
-from wire.agreement import InventoryEntry
+from runtime.database import put_new
+from validator.files import CHUNK_BYTES, assemble, chunks_of, sha256
+from validator.tables import BlobRow, InventoryRow, ProofRow, PrunedRow, ReceiptedRow
+from wire.agreement import FileIndex, InventoryEntry
 from wire.messages import ActivityProof, Inventory, ProofReceipt
+from wire.packing import pack, unpack
 
 AT_ONCE = 500
 """Digests in one question to the database."""
+CHUNKS_AT_ONCE = 8
+"""Chunks of a file in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +38,30 @@ class Holdings:
     size: int
 
 
-class Archive:
-    """The database of one validator, apart from what it signed about epochs (`validator.journal`)."""
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Bytes as they are kept. size: at most so many once they are unpacked."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    frame: bytes
+    size: int
+
+
+class Archive:
+    """The database of one validator, apart from what it signed about epochs (`validator.journal`). epoch: the one that it is now."""
+
+    def __init__(self, engine: Engine, epoch: Callable[[], int] = lambda: 0) -> None:
+        self._engine, self._epoch = engine, epoch
 
     # Proofs
 
     def holdings(self, provider: Address, epoch: int) -> Holdings:
         """Of the proofs that this validator receipted."""
-        query = select(func.max(ProofRow.sequence), func.sum(ProofRow.size)).where(
-            ProofRow.provider == provider, ProofRow.epoch == epoch, col(ProofRow.receipt).is_not(None)
-        )
+        receipted = (ProofRow.provider == provider, ProofRow.epoch == epoch, col(ProofRow.receipt).is_not(None))
+        newest = select(ProofRow.sequence).where(*receipted).order_by(col(ProofRow.sequence).desc()).limit(1)
         with Session(self._engine) as session:
-            found: tuple[bytes | None, int | None] = session.exec(query).one()
-        sequence, size = found
-        return Holdings(-1 if sequence is None else int.from_bytes(sequence), size or 0)
+            sequence = session.exec(newest).first()
+            size = session.exec(select(func.sum(ProofRow.size)).where(*receipted)).one()
+        return Holdings(-1 if sequence is None else int.from_bytes(sequence), int(size or 0))
 
     def stranger_bytes(self, epoch: int) -> int:
         """Bytes of all receipted proofs of the epoch that were marked as a stranger's."""
@@ -55,7 +69,7 @@ class Archive:
             ProofRow.epoch == epoch, col(ProofRow.stranger).is_(True), col(ProofRow.receipt).is_not(None)
         )
         with Session(self._engine) as session:
-            return session.exec(query).one() or 0
+            return int(session.exec(query).one() or 0)
 
     def receipt(self, digest: Digest) -> Signed[ProofReceipt] | None:
         """The receipt this validator gave for a proof, None if it gave none."""
@@ -67,28 +81,31 @@ class Archive:
         self, digest: Digest, raw: bytes, proof: ActivityProof, receipt: Signed[ProofReceipt] | None = None, stranger: bool = False
     ) -> None:
         """Stores a verified proof's bytes, with the own receipt if there is one. A receipt once given stays; so do the bytes."""
+        row = ProofRow(
+            digest=digest,
+            epoch=proof.epoch,
+            provider=proof.provider,
+            sequence=proof.sequence.to_bytes(8),
+            size=len(raw),
+            stranger=stranger,
+            packed=pack(raw),
+        )
         with Session(self._engine) as session:
-            row = session.get(ProofRow, digest)
-            if row is None:
-                row = ProofRow(
-                    digest=digest,
-                    epoch=proof.epoch,
-                    provider=proof.provider,
-                    sequence=proof.sequence.to_bytes(8),
-                    size=len(raw),
-                    stranger=stranger,
-                    raw=raw,
-                )
-            if receipt is not None and row.receipt is None:
-                row.receipt = encode(receipt)
-            session.add(row)
+            put_new(session, row)
+            if receipt is not None:
+                without = (col(ProofRow.digest) == digest, col(ProofRow.receipt).is_(None))
+                session.exec(update(ProofRow).where(*without).values(receipt=encode(receipt)))
             session.commit()
 
     def proof(self, digest: Digest) -> bytes | None:
         """A proof's bytes as received."""
+        found = self.packed_proof(digest)
+        return None if found is None else unpack(found.frame, found.size)
+
+    def packed_proof(self, digest: Digest) -> Packed | None:
         with Session(self._engine) as session:
             row = session.get(ProofRow, digest)
-            return row.raw if row is not None else None
+            return None if row is None else Packed(row.packed, row.size)
 
     def proof_subjects(self, digests: Sequence[Digest]) -> dict[Digest, tuple[Address, int]]:
         """Provider and epoch of those of these proofs that are held; for more than a few this is much cheaper than one by one."""
@@ -117,9 +134,8 @@ class Archive:
         """Stores a verified inventory; the first one of a validator and epoch stays."""
         message = inventory.message
         with Session(self._engine) as session:
-            if session.get(InventoryRow, (message.epoch, message.validator)) is None:
-                session.add(InventoryRow(epoch=message.epoch, validator=message.validator, raw=encode(inventory)))
-                session.commit()
+            put_new(session, InventoryRow(epoch=message.epoch, validator=message.validator, raw=encode(inventory)))
+            session.commit()
 
     def inventory(self, epoch: int, validator: Address) -> Signed[Inventory] | None:
         with Session(self._engine) as session:
@@ -135,30 +151,63 @@ class Archive:
     # Files
 
     def keep_file(self, data: bytes) -> Digest:
-        """Stores a file in chunks; its digest."""
-        with Session(self._engine) as session:
-            for blob in (*chunks_of(data), encode(index_of(data))):
-                if session.get(BlobRow, sha256(blob)) is None:
-                    session.add(BlobRow(digest=sha256(blob), content=blob))
-                    session.flush()
-            session.commit()
-        return file_digest(data)
+        """Stores a file in chunks, and then its index; its digest."""
+        names: list[Digest] = []
+        chunks = chunks_of(data)
+        while some := self._keep(islice(chunks, CHUNKS_AT_ONCE)):
+            names += some
+        return self.keep_blob(encode(FileIndex(len(data), tuple(names))))
 
     def keep_blob(self, content: bytes) -> Digest:
         """Stores one chunk or index under the sha-256 of what it is."""
-        digest = sha256(content)
-        with Session(self._engine) as session:
-            if session.get(BlobRow, digest) is None:
-                session.add(BlobRow(digest=digest, content=content))
-                session.commit()
-        return digest
+        return self._keep((content,))[0]
 
     def blob(self, digest: Digest) -> bytes | None:
+        found = self.packed_blob(digest)
+        return None if found is None else unpack(found.frame, found.size)
+
+    def packed_blob(self, digest: Digest) -> Packed | None:
         with Session(self._engine) as session:
             row = session.get(BlobRow, digest)
-            return row.content if row is not None else None
+            return None if row is None or row.packed is None else Packed(row.packed, CHUNK_BYTES)
+
+    def has_blob(self, digest: Digest) -> bool:
+        """Whether a chunk or index is here; much cheaper than its bytes."""
+        query = select(BlobRow.digest).where(BlobRow.digest == digest, col(BlobRow.packed).is_not(None))
+        with Session(self._engine) as session:
+            return session.exec(query).first() is not None
 
     def file(self, digest: Digest) -> bytes | None:
         """A whole file, None while a piece is missing; `CodecError` if what has this digest is no file's index."""
         find: Callable[[Digest], bytes | None] = self.blob
         return assemble(digest, find)
+
+    def _keep(self, blobs: Iterable[bytes]) -> list[Digest]:
+        """Stores blobs, all or none; those that are here already are as if they had been stored now."""
+        names, epoch = [], self._epoch()
+        with Session(self._engine) as session:
+            of = postgresql if self._engine.dialect.name == "postgresql" else sqlite
+            for blob in blobs:
+                names.append(name := sha256(blob))
+                held = (col(BlobRow.digest) == name, col(BlobRow.packed).is_not(None))
+                newest = case((col(BlobRow.epoch) < epoch, epoch), else_=col(BlobRow.epoch))
+                if not session.exec(update(BlobRow).where(*held).values(epoch=newest)).rowcount:
+                    packed = pack(blob)
+                    stored = of.insert(BlobRow).values(digest=name, epoch=epoch, packed=packed)
+                    session.exec(stored.on_conflict_do_update(index_elements=["digest"], set_={"epoch": epoch, "packed": packed}))
+            session.commit()
+        return names
+
+    # What is gone
+
+    def pruned_through(self) -> int:
+        """The last epoch that has been pruned, or is being; 0 for none."""
+        with Session(self._engine) as session:
+            row = session.get(PrunedRow, 1)
+            return 0 if row is None else row.through
+
+    def pruned(self, digest: Digest) -> bool:
+        """Whether this digest is of a receipted proof, a chunk or an index that was here and has been pruned."""
+        with Session(self._engine) as session:
+            blob = session.get(BlobRow, digest)
+            return (blob is not None and blob.packed is None) or session.get(ReceiptedRow, digest) is not None

@@ -1,4 +1,4 @@
-"""Closes epochs: section 6 of the protocol as one step, repeated. It reads the own database and the chain, and does what comes next.
+"""Closes epochs: section 6 of the protocol. What comes next is decided by `validator.steps`; here the facts are read and the step is taken.
 
 Nothing it needs is kept in memory only, so it may be stopped between any two lines and goes on where it was: each thing is written down
 before it is told to anyone, and each call on chain is one that another may have made already. `reached` is told each point by name.
@@ -8,35 +8,44 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from chain.canonical import encode
 from chain.client import ChainClient
-from chain.contracts import Candidate, RootRecord
+from chain.contracts import Candidate
 from chain.keys import NodeKey
-from chain.typed import digest_of, sign
+from chain.messages import EpochAttestation
+from chain.typed import Signed, digest_of, sign
 from chain.types import Address, Digest, to_hex
-from chain.view import BlockStamp, ChainView, Listing
+from chain.view import Listing
 from runtime.clock import Clock
-from validator.agreement import (
-    Situation,
-    is_my_turn_to_activate,
-    is_my_turn_to_post,
-    is_my_turn_to_propose,
-    is_quorum,
-    open_epoch,
-    proposer_of,
-    waits_for_inventories,
-)
+from validator.agreement import Stakes, is_quorum, open_epoch
 from validator.archive import Archive
 from validator.basis import BasisReader
 from validator.candidates import Candidates, Inventories
-from validator.epoch import covered_epochs
 from validator.errors import Defect, ManifestError, Wrong
 from validator.journal import Journal
 from validator.manifests import Basis
 from validator.peers import Peers
 from validator.poster import NOT_SENT, Poster
+from validator.sight import Lookout, Sight
+from validator.steps import (
+    Activate,
+    Ask,
+    Build,
+    CloseIntake,
+    Facts,
+    Gather,
+    Held,
+    Judge,
+    OnChain,
+    Post,
+    Record,
+    Ripening,
+    Sign,
+    Step,
+    Tell,
+    next_step,
+)
 from wire.agreement import InventoryIndex
 from wire.messages import Inventory
 
@@ -44,19 +53,6 @@ log = logging.getLogger(__name__)
 
 NOT_NOW = (NOT_SENT, "OutsideWindow", "NotNewestCandidate", "EpochNotOpen", "EpochAlreadyPosted", "RootPending")
 """Failures of `post` that say nothing about the candidate."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """The chain at its newest block. view, parent (the active record) and recorded (the newest candidate) are those of the newest
-    final block; newest (candidate) and last_posted (epoch) those of the newest one."""
-
-    latest: BlockStamp
-    view: ChainView
-    parent: RootRecord
-    recorded: Candidate | None
-    newest: Candidate | None
-    last_posted: int
 
 
 class Closing:
@@ -71,21 +67,30 @@ class Closing:
         journal: Journal,
         peers: Peers,
         poster: Poster,
+        candidates: Candidates,
+        born: int,
         reached: Callable[[str], None],
     ) -> None:
         self._key, self._chain, self._clock = key, chain, clock
-        self._archive, self._journal, self._peers, self._poster, self._reached = archive, journal, peers, poster, reached
-        self._domain, self._timing, self._rules = chain.network.domain, chain.network.timing, chain.network.rules
-        self._basis = BasisReader(chain)
-        self._candidates = Candidates(chain.network, archive, peers)
+        self._archive, self._journal, self._peers, self._poster = archive, journal, peers, poster
+        self._born, self._reached = born, reached
+        self._domain, self._timing = chain.network.domain, chain.network.timing
+        self._lookout, self._basis = Lookout(chain), BasisReader(chain)
+        self._candidates = candidates
         # What follows is only remembered to save work: a validator that forgets it does the same things.
-        self.sight: Sight | None = None
+        self._closed: set[int] = set()
+        self._ready: Inventories = {}
         self._rejected: set[Digest] = set()
         self._refused: set[Digest] = set()
         self._quorums: dict[Digest, int] = {}
-        self._pushed: dict[Digest, set[Address]] = {}
-        self._held: set[Digest] = set()
+        self._told: dict[Digest, set[Address]] = {}
+        self._fetched: set[Digest] = set()
         self._activated = 0
+
+    @property
+    def sight(self) -> Sight | None:
+        """The chain as it was looked at last, None before the first time."""
+        return self._lookout.sight
 
     def is_posting(self, epoch: int) -> bool:
         return self._poster.is_waiting("post", epoch)
@@ -95,137 +100,175 @@ class Closing:
 
     async def step(self) -> None:
         """Does what can be done now. Raises `Recoverable` errors, of the chain; a peer that fails is no error."""
-        sight = await self._look()
-        self._close_intakes(sight.parent.through)
-        await self._catch_up(sight)
-        await self._activate(sight)
-        if self._key.address in sight.view.convictions:
-            return  # barred for good; `validator.watcher` says why
+        await self._catch_up(await self._lookout.look())
+        tried: set[Step] = set()
+        while True:
+            sight = await self._lookout.look()
+            basis = await self._read_basis(sight)
+            step = next_step(self._facts(sight, basis), tried)
+            if step is None:
+                return
+            tried.add(step)
+            await self._take(step, sight, basis)
+
+    async def _take(self, step: Step, sight: Sight, basis: Basis | None) -> None:
+        match step:
+            case CloseIntake(epoch):
+                self._close_intake(epoch)
+            case Activate(epoch, round_):
+                # Refused if it is active already: estimating says so, and nothing is sent.
+                await self._poster.send("activate", (epoch, round_), self._chain.settlement.activate())
+                self._activated = epoch
+            case _ if basis is None:
+                raise AssertionError(f"{step} without a basis")
+            case Gather():
+                self._ready = await self._candidates.collect(basis, self._others(sight))
+            case Build(_, round_):
+                await self._build(basis, round_, sight)
+            case Record(epoch, round_):
+                await self._record(epoch, round_)
+            case Judge(candidate):
+                await self._judge(candidate, basis, sight)
+            case Sign(candidate):
+                self._sign(candidate)
+            case Tell(candidate):
+                await self._tell(candidate, sight)
+            case Ask(candidate):
+                await self._peers.attestations(self._others(sight), candidate.epoch, candidate.round, candidate.digest, basis.stakes)
+            case Post(candidate):
+                await self._post(candidate, basis.stakes)
+
+    # The facts
+
+    async def _read_basis(self, sight: Sight) -> Basis | None:
+        """What a root of the open epoch builds on; None if none is to be made, or while it cannot be read from final blocks yet."""
         epoch = open_epoch(self._timing, sight.latest.timestamp)
-        if epoch is None or sight.last_posted >= epoch:
-            return
+        if epoch is None or sight.last_posted >= epoch or self._is_convicted(sight):
+            return None
         basis = await self._basis.read(epoch, sight.parent, sight.view)
-        if basis is None:
-            return
-        if self._key.address not in basis.stakes:
+        if basis is not None and self._key.address not in basis.stakes:
             log.warning("epoch %d is closed by others: %s is not listed as a validator, or has bonded no stake", epoch, self._key.address)
-            return
-        ready = await self._candidates.collect(basis, self._others(sight))
-        await self._propose(basis, ready, sight)
-        await self._attest(basis, await self._look())
-        await self._post(basis, sight)
+        return basis
 
-    async def _look(self) -> Sight:
-        """The chain now; as long as there is no new block, what was read at the last one."""
-        latest = await self._chain.latest()
-        if self.sight is None or self.sight.latest.hash != latest.hash:
-            depth = self._rules.finality_blocks - 1
-            final = latest if depth == 0 else await self._chain.block(max(0, latest.number - depth))
-            settlement = self._chain.settlement
-            newest = await settlement.candidate(latest)
-            self.sight = Sight(
-                latest=latest,
-                view=await self._chain.view(final),
-                parent=await settlement.active_record(final),
-                recorded=newest if depth == 0 else await settlement.candidate(final),
-                newest=newest,
-                last_posted=await settlement.last_posted_epoch(latest),
-            )
-        return self.sight
+    def _facts(self, sight: Sight, basis: Basis | None) -> Facts:
+        sets, stakes = (None, {}) if basis is None else (basis.sets, basis.stakes)
+        held = self._held(sight, basis)
+        return Facts(self._timing, self._key.address, self._clock.now(), self._on_chain(sight), sets, stakes, held)
 
-    # 1. The own inventory
+    def _on_chain(self, sight: Sight) -> OnChain:
+        roots = sight.view.roots()
+        root = Ripening(roots[-1].epoch, roots[-1].round, roots[-1].active_at) if roots else None
+        return OnChain(
+            second=sight.latest.timestamp,
+            newest=sight.newest,
+            last_posted=sight.last_posted,
+            through=sight.parent.through,
+            recorded=sight.recorded,
+            root=root if root is not None and root.epoch > self._activated else None,
+            validators=tuple(listing.account for listing in sight.view.validators()),
+            convicted=self._is_convicted(sight),
+        )
 
-    def _close_intakes(self, parent_through: int) -> None:
-        """Signs the inventories of the oldest uncovered epochs whose intake has closed, each once."""
-        newest = self._timing.epoch_at(self._clock.now() - self._timing.intake) - 1
-        for epoch in covered_epochs(parent_through, newest):
-            if self._archive.inventory(epoch, self._key.address) is None:
-                index = InventoryIndex(epoch, self._archive.newest_proofs(epoch))
-                digest = self._archive.keep_file(encode(index))
-                inventory = Inventory(self._key.address, epoch, len(index.entries), digest)
-                self._archive.keep_inventory(sign(inventory, self._domain, self._key))
-                log.info("intake of epoch %d is closed with proofs of %d providers", epoch, len(index.entries))
-                self._reached("inventory_signed")
+    def _held(self, sight: Sight, basis: Basis | None) -> Held:
+        recorded = sight.recorded
+        bound = None if recorded is None else self._journal.signed(recorded.epoch, recorded.round)
+        round_ = None if basis is None else self._timing.round_at(basis.epoch, sight.latest.timestamp)
+        return Held(
+            born=self._born,
+            inventories=self._closed,
+            complete={epoch: [signed.message.validator for signed in found] for epoch, found in self._ready.items()},
+            candidate=basis is not None and round_ is not None and self._journal.candidate(basis.epoch, round_) is not None,
+            bound=None if bound is None else digest_of(bound, self._domain),
+            signed=recorded is not None and self._key.address in self._signatures(recorded),
+            quorum_since=None if basis is None else self._quorum_since(sight, basis),
+            told=() if recorded is None else self._told.get(recorded.digest, ()),
+            rejected=self._rejected,
+            refused=self._refused,
+        )
 
-    # 2, 3. The others' bytes, and a candidate, if it is this validator's round
+    def _quorum_since(self, sight: Sight, basis: Basis) -> int | None:
+        newest = sight.newest
+        if newest is None or newest.epoch != basis.epoch or not is_quorum(self._signatures(newest), basis.stakes):
+            return None
+        if newest.digest not in self._quorums:
+            log.info("epoch %d, round %d: two thirds of the stake have signed", newest.epoch, newest.round)
+            self._quorums[newest.digest] = sight.latest.timestamp
+            self._reached("quorum")
+        return self._quorums[newest.digest]
 
-    async def _propose(self, basis: Basis, ready: Inventories, sight: Sight) -> None:
-        situation = await self._situation(basis)
-        round_ = situation.round
-        if round_ is None or not is_my_turn_to_propose(situation):
-            return
-        candidate = self._journal.candidate(basis.epoch, round_)
+    def _signatures(self, candidate: Candidate) -> dict[Address, Signed[EpochAttestation]]:
+        return self._journal.attestations(candidate.epoch, candidate.round, candidate.digest)
+
+    def _is_convicted(self, sight: Sight) -> bool:
+        return self._key.address in sight.view.convictions  # barred for good; `validator.watcher` says why
+
+    # The steps
+
+    def _close_intake(self, epoch: int) -> None:
+        """Signs the inventory, once for ever."""
+        if self._archive.inventory(epoch, self._key.address) is None:
+            index = InventoryIndex(epoch, self._archive.newest_proofs(epoch))
+            digest = self._archive.keep_file(encode(index))
+            inventory = Inventory(self._key.address, epoch, len(index.entries), digest)
+            self._archive.keep_inventory(sign(inventory, self._domain, self._key))
+            log.info("intake of epoch %d is closed with proofs of %d providers", epoch, len(index.entries))
+            self._reached("inventory_signed")
+        self._closed.add(epoch)
+
+    async def _build(self, basis: Basis, round_: int, sight: Sight) -> None:
+        try:
+            candidate = await self._candidates.build(basis, self._ready, round_, self._others(sight))
+        except ManifestError as error:
+            log.warning("epoch %d, round %d: nothing can be proposed: %s", basis.epoch, round_, error)
+        except Defect as defect:
+            log.error("epoch %d, round %d: nothing is proposed, by a defect of this program: %s", basis.epoch, round_, defect)  # noqa: TRY400
+        else:
+            if candidate is not None:
+                self._journal.keep_candidate(candidate)
+                self._reached("candidate_stored")
+
+    async def _record(self, epoch: int, round_: int) -> None:
+        candidate = self._journal.candidate(epoch, round_)
         if candidate is None:
-            accounts = {epoch: [signed.message.validator for signed in held] for epoch, held in ready.items()}
-            if waits_for_inventories(situation, accounts, basis.sets):
-                return
-            try:
-                candidate = await self._candidates.build(basis, ready, round_, self._others(sight))
-            except ManifestError as error:
-                log.warning("epoch %d, round %d: nothing can be proposed: %s", basis.epoch, round_, error)
-                return
-            except Defect as defect:
-                log.error("epoch %d, round %d: nothing is proposed, by a defect of this program: %s", basis.epoch, round_, defect)  # noqa: TRY400
-                return
-            if candidate is None:
-                return
-            candidate = self._journal.keep_candidate(candidate)
-            self._reached("candidate_stored")
+            return
         digest = digest_of(candidate, self._domain)
-        sent = await self._poster.send("propose", (basis.epoch, round_), self._chain.settlement.propose(basis.epoch, round_, digest))
+        sent = await self._poster.send("propose", (epoch, round_), self._chain.settlement.propose(epoch, round_, digest))
         if sent.done:
-            log.info("epoch %d, round %d: candidate %s is recorded", basis.epoch, round_, to_hex(digest))
+            log.info("epoch %d, round %d: candidate %s is recorded", epoch, round_, to_hex(digest))
             self._reached("proposed")
         else:
-            log.info("epoch %d, round %d: candidate %s is not recorded: %s", basis.epoch, round_, to_hex(digest), sent.refusal)
+            log.info("epoch %d, round %d: candidate %s is not recorded: %s", epoch, round_, to_hex(digest), sent.refusal)
 
-    # 4. The newest recorded candidate, judged and signed
+    async def _judge(self, recorded: Candidate, basis: Basis, sight: Sight) -> None:
+        """Journals the recorded candidate if it is the own outcome; while bytes are missing nothing is said of it."""
+        try:
+            bound = await self._candidates.judge(recorded, basis, self._others(sight))
+        except (Wrong, ManifestError) as wrong:
+            log.warning("epoch %d, round %d: the candidate is not signed: %s", recorded.epoch, recorded.round, wrong)
+            self._rejected.add(recorded.digest)
+        except Defect as defect:
+            # It is the recomputation that is wrong; where it was is of no use to whoever reads this.
+            log.error("epoch %d, round %d: nothing is signed, by a defect of this program: %s", recorded.epoch, recorded.round, defect)  # noqa: TRY400
+            self._rejected.add(recorded.digest)
+        else:
+            if bound is not None:
+                self._journal.bind(bound)
 
-    async def _attest(self, basis: Basis, sight: Sight) -> None:
-        recorded = sight.recorded
-        if recorded is None or recorded.epoch != basis.epoch or recorded.digest in self._rejected:
-            return
+    def _sign(self, recorded: Candidate) -> None:
         bound = self._journal.signed(recorded.epoch, recorded.round)
-        if bound is None:
-            try:
-                bound = await self._candidates.judge(recorded, basis, self._others(sight))
-            except (Wrong, ManifestError) as wrong:
-                log.warning("epoch %d, round %d: the candidate is not signed: %s", recorded.epoch, recorded.round, wrong)
-                self._rejected.add(recorded.digest)
-                return
-            except Defect as defect:
-                # It is the recomputation that is wrong; where it was is of no use to whoever reads this.
-                log.error("epoch %d, round %d: nothing is signed, by a defect of this program: %s", recorded.epoch, recorded.round, defect)  # noqa: TRY400
-                self._rejected.add(recorded.digest)
-                return
-            if bound is None:
-                return
-            self._journal.bind(bound)
-        if digest_of(bound, self._domain) != recorded.digest:
-            return  # something else was signed for this round, and one is all there is
-        mine = self._journal.attestations(recorded.epoch, recorded.round, recorded.digest).get(self._key.address)
-        if mine is None:
-            mine = sign(bound, self._domain, self._key)
-            self._journal.keep_attestation(self._key.address, mine)
+        if bound is not None:
+            self._journal.keep_attestation(self._key.address, sign(bound, self._domain, self._key))
             log.info("epoch %d, round %d: attested root %s", recorded.epoch, recorded.round, to_hex(bound.root))
             self._reached("attested")
-        pushed = self._pushed.setdefault(recorded.digest, set())
-        pushed |= await self._peers.push(mine, [peer for peer in self._others(sight) if peer.account not in pushed])
 
-    # 5. Post
+    async def _tell(self, recorded: Candidate, sight: Sight) -> None:
+        told = self._told.setdefault(recorded.digest, set())
+        mine = self._signatures(recorded)[self._key.address]
+        told |= await self._peers.push(mine, [peer for peer in self._others(sight) if peer.account not in told])
 
-    async def _post(self, basis: Basis, sight: Sight) -> None:
-        situation = await self._situation(basis)
-        candidate = situation.candidate
-        if situation.posted or candidate is None:
-            return
-        if situation.quorum_since is None:
-            await self._peers.attestations(self._others(sight), candidate.epoch, candidate.round, candidate.digest, basis.stakes)
-            situation = await self._situation(basis)
-        if not is_my_turn_to_post(situation):
-            return
-        held = self._journal.attestations(candidate.epoch, candidate.round, candidate.digest)
-        signers = sorted(account for account in held if account in basis.stakes)
+    async def _post(self, candidate: Candidate, stakes: Stakes) -> None:
+        held = self._signatures(candidate)
+        signers = sorted(account for account in held if account in stakes)
         call = self._chain.settlement.post(held[signers[0]].message, [held[signer].signature for signer in signers])
         sent = await self._poster.send("post", (candidate.epoch, candidate.round), call)
         if sent.done:
@@ -237,50 +280,16 @@ class Closing:
             if sent.refusal.name not in NOT_NOW:
                 self._refused.add(candidate.digest)
 
-    async def _situation(self, basis: Basis) -> Situation:
-        sight = await self._look()
-        newest, second = sight.newest, sight.latest.timestamp
-        since = None
-        if newest is not None and newest.epoch == basis.epoch and self._is_signed(newest, basis):
-            if newest.digest not in self._quorums:
-                log.info("epoch %d, round %d: two thirds of the stake have signed", newest.epoch, newest.round)
-                self._quorums[newest.digest] = second
-                self._reached("quorum")
-            since = self._quorums[newest.digest]
-        posted = sight.last_posted >= basis.epoch
-        refused = newest is not None and newest.digest in self._refused
-        return Situation(self._timing, basis.epoch, second, self._key.address, basis.stakes, posted, newest, since, refused)
-
-    def _is_signed(self, candidate: Candidate, basis: Basis) -> bool:
-        """Whether signatures of two thirds of the stake are here."""
-        return is_quorum(self._journal.attestations(candidate.epoch, candidate.round, candidate.digest), basis.stakes)
-
-    # 6. Activate, and hold what is posted
-
-    async def _activate(self, sight: Sight) -> None:
-        roots = sight.view.roots()
-        if not roots:
-            return
-        newest = roots[-1]
-        accounts = [listing.account for listing in sight.view.validators()]
-        if newest.epoch <= self._activated or self._key.address not in accounts:
-            return
-        first = proposer_of(newest.epoch, newest.round, accounts)
-        if is_my_turn_to_activate(self._timing, newest.active_at, sight.latest.timestamp, self._key.address, first, accounts):
-            # Refused if it is active already: estimating says so, and nothing is sent.
-            await self._poster.send("activate", (newest.epoch, newest.round), self._chain.settlement.activate())
-            self._activated = newest.epoch
-
     async def _catch_up(self, sight: Sight) -> None:
         """Fetches state and manifest of the newest posted root if this validator has not computed it: it serves them and builds on them."""
         roots = sight.view.roots()
         if not roots:
             return
         newest = roots[-1]
-        for digest in {newest.state_digest, newest.manifest_digest} - self._held:
+        for digest in {newest.state_digest, newest.manifest_digest} - self._fetched:
             try:
                 if await self._peers.file(digest, self._others(sight)) is not None:
-                    self._held.add(digest)
+                    self._fetched.add(digest)
             except Wrong as wrong:
                 log.warning("epoch %d: %s", newest.epoch, wrong)
 

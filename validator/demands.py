@@ -41,10 +41,12 @@ class Demands:
         ledger: Ledger,
         closing: Closing,
         clock: Clock,
+        born: int,
         reached: Callable[[str], None],
     ) -> None:
         self._key, self._network, self._archive, self._ledger = key, chain.network, archive, ledger
         self._closing, self._clock, self._reached = closing, clock, reached
+        self._born = chain.network.timing.epoch_at(born)
         self._at_once = 0
         self._accounts: tuple[Digest, Mapping[Address, AccountState]] | None = None
         self.covered = self.refused = 0
@@ -76,6 +78,7 @@ class Demands:
         known = self._ledger.receipt(name)
         if known is not None:
             return known
+        self._check_ledger()
         self._check_times(request, offer.expiry)
         check_offer(request, offer, domain)
         await self._standing(request.consumer, wanted=True)
@@ -90,6 +93,13 @@ class Demands:
         self.covered += 1
         self._reached("demand_stored")
         return receipt
+
+    def _check_ledger(self) -> None:
+        """`Refused` (`not_yet`) while something may bind that this validator promised before its database was made. Networks start in the
+        first epoch, so that one is excepted."""
+        if self._born > 1 and released_before(self._view()) <= self._born:
+            why = f"what this validator promised until epoch {self._born} is not in its database, and may bind"
+            raise Refused("not_yet", why, next_try=int(self._clock.now()) + self._network.timing.epoch_length)
 
     def _check_times(self, request: SessionRequest, offer_expiry: int) -> None:
         """As `check_request`, with what the clocks may differ by."""

@@ -6,7 +6,8 @@ A file's digest depends on nothing but its bytes, so what was fetched from a str
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Iterator
 
 from chain.canonical import decode, encode
 from chain.errors import CodecError
@@ -22,9 +23,9 @@ def sha256(data: bytes) -> Digest:
     return Digest(hashlib.sha256(data).digest())
 
 
-def chunks_of(data: bytes) -> tuple[bytes, ...]:
-    """The chunks of a file, in order; every chunk but the last is full. An empty file has none."""
-    return tuple(data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES))
+def chunks_of(data: bytes) -> Iterator[bytes]:
+    """The chunks of a file, in order, one after the other; every chunk but the last is full. An empty file has none."""
+    return (data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES))
 
 
 def index_of(data: bytes) -> FileIndex:
@@ -56,12 +57,12 @@ def assemble(digest: Digest, blob: Callable[[Digest], bytes | None]) -> bytes | 
     head = blob(digest)
     if head is None:
         return None
-    parts = []
-    for number, name in enumerate(parse_index(head).chunks):
+    index, whole = parse_index(head), io.BytesIO()
+    for number, name in enumerate(index.chunks):
         part = blob(name)
         if part is None:
             return None
-        if len(part) != chunk_size(parse_index(head), number):
+        if len(part) != chunk_size(index, number):
             raise CodecError("out_of_range", f"chunk {number} has {len(part)} bytes", "chunks")
-        parts.append(part)
-    return b"".join(parts)
+        whole.write(part)
+    return whole.getvalue()  # without a copy

@@ -11,9 +11,13 @@ from chain.canonical import decode, encode
 from chain.messages import EpochAttestation
 from chain.typed import Domain, Signed, digest_of
 from chain.types import Address, Digest
+from runtime.database import put_new
 from validator.errors import JournalConflict
-from validator.tables import AttestationRow, CandidateRow, JournalRow, ReportRow
+from validator.tables import AttestationRow, BeginningRow, CandidateRow, JournalRow, ReportRow
 
+KEPT_EPOCHS = 32
+"""Epochs, the newest, of which attestations are taken and kept: what was signed for a round that is over still proves that it was signed
+twice."""
 MOST_OF_ONE = 2
 """Different attestations of one validator for one round that are kept of what others say: two prove that it signed twice."""
 
@@ -24,6 +28,14 @@ class Journal:
     def __init__(self, engine: Engine, domain: Domain) -> None:
         self._engine, self._domain = engine, domain
 
+    def begin(self, second: int) -> int:
+        """The second in which this database was first begun with, which is this one if it is new: what was signed or accepted before is not
+        in it."""
+        with Session(self._engine) as session:
+            put_new(session, BeginningRow(second=second))
+            session.commit()
+            return session.get_one(BeginningRow, 1).second
+
     def candidate(self, epoch: int, round_: int) -> EpochAttestation | None:
         """The candidate known for a round: built here, or fetched and seen to have the recorded digest."""
         with Session(self._engine) as session:
@@ -33,12 +45,9 @@ class Journal:
     def keep_candidate(self, attestation: EpochAttestation) -> EpochAttestation:
         """Stores a candidate unless the round has one; the one that is stored now."""
         with Session(self._engine) as session:
-            row = session.get(CandidateRow, (attestation.epoch, attestation.round))
-            if row is None:
-                row = CandidateRow(epoch=attestation.epoch, round=attestation.round, attestation=encode(attestation))
-                session.add(row)
-                session.commit()
-            return decode(EpochAttestation, row.attestation)
+            put_new(session, CandidateRow(epoch=attestation.epoch, round=attestation.round, attestation=encode(attestation)))
+            session.commit()
+            return decode(EpochAttestation, session.get_one(CandidateRow, (attestation.epoch, attestation.round)).attestation)
 
     def replace_candidate(self, attestation: EpochAttestation) -> None:
         """Stores the candidate that the chain has recorded in place of one it has not."""
@@ -71,14 +80,11 @@ class Journal:
         """Stores a verified attestation; whether it is new here."""
         message = attestation.message
         digest = digest_of(message, self._domain)
+        row = AttestationRow(epoch=message.epoch, round=message.round, validator=validator, digest=digest, raw=encode(attestation))
         with Session(self._engine) as session:
-            if session.get(AttestationRow, (message.epoch, message.round, validator, digest)) is not None:
-                return False
-            session.add(
-                AttestationRow(epoch=message.epoch, round=message.round, validator=validator, digest=digest, raw=encode(attestation))
-            )
+            is_new = put_new(session, row)
             session.commit()
-        return True
+        return is_new
 
     def keep_evidence(self, validator: Address, attestation: Signed[EpochAttestation]) -> bool:
         """Stores a verified attestation unless two of the validator are held for its round; whether it is new here."""
@@ -100,7 +106,8 @@ class Journal:
                 query = select(AttestationRow.raw).where(
                     AttestationRow.epoch == epoch, AttestationRow.round == round_, AttestationRow.validator == validator
                 )
-                signed = tuple(decode(Signed[EpochAttestation], raw) for raw in session.exec(query))
+                ordered = session.exec(query.order_by(col(AttestationRow.digest)))
+                signed = tuple(decode(Signed[EpochAttestation], raw) for raw in ordered)
                 found[Address(validator)] = (*found.get(Address(validator), ()), *signed)
         return found
 
@@ -113,18 +120,16 @@ class Journal:
     def keep_salt(self, evidence: Digest, name: str, salt: Digest) -> Digest:
         """Stores the secret of a report before it is committed to; the one that is stored now, which is the first."""
         with Session(self._engine) as session:
-            row = session.get(ReportRow, evidence)
-            if row is None:
-                row = ReportRow(evidence=evidence, name=name, salt=salt)
-                session.add(row)
-                session.commit()
-            return Digest(row.salt)
+            put_new(session, ReportRow(evidence=evidence, name=name, salt=salt))
+            session.commit()
+            return Digest(session.get_one(ReportRow, evidence).salt)
 
     def attestations_of(self, epoch: int, round_: int) -> tuple[Signed[EpochAttestation], ...]:
         """All that is known to be signed for a round, whatever it says, ascending by signer."""
         query = select(AttestationRow.raw).where(AttestationRow.epoch == epoch, AttestationRow.round == round_)
         with Session(self._engine) as session:
-            return tuple(decode(Signed[EpochAttestation], raw) for raw in session.exec(query.order_by(col(AttestationRow.validator))))
+            ordered = session.exec(query.order_by(col(AttestationRow.validator), col(AttestationRow.digest)))
+            return tuple(decode(Signed[EpochAttestation], raw) for raw in ordered)
 
     def attestations(self, epoch: int, round_: int, digest: Digest) -> dict[Address, Signed[EpochAttestation]]:
         """Who signed the attestation with this digest."""

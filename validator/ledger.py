@@ -69,7 +69,7 @@ class Ledger:
             known = session.get(PromiseRow, session_id)
             if known is not None:
                 return decode(Signed[DemandReceipt], known.raw)
-            row = session.get(BudgetRow, consumer) or BudgetRow(consumer=consumer)
+            row = session.get(BudgetRow, consumer, with_for_update=True) or BudgetRow(consumer=consumer)
             released = self._fold(session, row, standing)
             check_interval(wanted, int.from_bytes(row.next_from), limit(standing, released), standing)
             bound: int = session.exec(select(func.count()).where(PromiseRow.consumer == consumer)).one()

@@ -64,13 +64,18 @@ def check_manifest(manifest: Manifest, basis: Basis, domain: Domain) -> None:
     if manifest != basis.manifest({covered.epoch: covered.inventories for covered in manifest.covered} | _none(basis, manifest)):
         raise Wrong("its epochs, parent, rules, deposits or chain sections are not those that this validator reads from the chain")
     for covered in manifest.covered:
-        for signed in covered.inventories:
-            check_inventory(signed, covered.epoch, basis.sets[covered.epoch], domain)
-        accounts = [signed.message.validator for signed in covered.inventories]
-        if accounts != sorted(set(accounts)):
-            raise Wrong(f"the inventories of epoch {covered.epoch} are not ascending by validator")
-        if not is_quorum(accounts, basis.sets[covered.epoch]):
-            raise Wrong(f"the inventories of epoch {covered.epoch} are of less than two thirds of the stake")
+        check_inventories(covered, basis.sets[covered.epoch], domain)
+
+
+def check_inventories(covered: CoveredEpoch, stakes: Stakes, domain: Domain) -> None:
+    """Raises `Wrong` unless the inventories of a covered epoch are such, ascending by validator, and of two thirds of the stake."""
+    for signed in covered.inventories:
+        check_inventory(signed, covered.epoch, stakes, domain)
+    accounts = [signed.message.validator for signed in covered.inventories]
+    if accounts != sorted(set(accounts)):
+        raise Wrong(f"the inventories of epoch {covered.epoch} are not ascending by validator")
+    if not is_quorum(accounts, stakes):
+        raise Wrong(f"the inventories of epoch {covered.epoch} are of less than two thirds of the stake")
 
 
 def _none(basis: Basis, manifest: Manifest) -> dict[int, tuple[Signed[Inventory], ...]]:

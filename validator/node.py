@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from chain.epochs import Timing
+from chain.flights import GWEI, FeeLimits
 from chain.sender import Sender
 from runtime.clock import Clock
 from runtime.database import open_database
 from runtime.loop import every
 from validator.api import Api
 from validator.archive import Archive
+from validator.candidates import Candidates
 from validator.closing import Closing
 from validator.config import ValidatorConfig
 from validator.demands import Demands
@@ -26,6 +28,7 @@ from validator.journal import Journal
 from validator.ledger import Ledger
 from validator.peers import Peers
 from validator.poster import Poster
+from validator.pruning import Pruning
 from validator.reporting import Reporter
 from validator.tables import TABLES
 from validator.watcher import Watcher
@@ -49,38 +52,52 @@ class Validator:
     demands: Demands
     closing: Closing
     watcher: Watcher
+    pruning: Pruning
     app: web.Application
 
 
 @asynccontextmanager
-async def open_validator(node: Node, config: ValidatorConfig, reached: Callable[[str], None] = lambda _: None) -> AsyncIterator[Validator]:
-    """The parts of a validator over its database, which is closed at the end. `reached` is told of each crash point, for tests."""
-    engine = open_database(config.database, TABLES, node.domain)
+async def open_validator(
+    node: Node, config: ValidatorConfig, reached: Callable[[str], None] = lambda _: None, candidates: type[Candidates] = Candidates
+) -> AsyncIterator[Validator]:
+    """The parts of a validator over its database, which is closed at the end. `reached` is told of each crash point, for tests.
+
+    candidates: what builds and judges them; one that lies is for demos and tests.
+    """
+    engine = open_database(config.storage, TABLES, node.domain, alone=True)
     try:
-        archive, journal = Archive(engine), Journal(engine, node.domain)
+        archive = Archive(engine, lambda: node.network.timing.epoch_at(node.clock.now()))
+        journal = Journal(engine, node.domain)
+        born = journal.begin(int(node.clock.now()))
         timeout_s = config.peer_timeout_s or peer_timeout_s(node.network.timing)
         peers = Peers(node.client, archive, journal, node.domain, node.clock, timeout_s)
-        sender = Sender(node.backend, node.key, node.domain.chain_id, poll_s=min(0.5, config.poll_s))
+        limits = FeeLimits(most=config.max_fee_gwei * GWEI)
+        sender = Sender(node.backend, node.key, node.domain.chain_id, poll_s=min(0.5, config.poll_s), limits=limits)
         poster = Poster(sender, transaction_wait_s(node.network.timing))
         intake = Intake(node.key, node.chain, archive, node.clock, reached)
-        closing = Closing(node.key, node.chain, node.clock, archive, journal, peers, poster, reached)
-        demands = Demands(node.key, node.chain, archive, Ledger(engine), closing, node.clock, reached)
+        closing = Closing(
+            node.key, node.chain, node.clock, archive, journal, peers, poster, candidates(node.network, archive, peers), born, reached
+        )
+        demands = Demands(node.key, node.chain, archive, Ledger(engine), closing, node.clock, born, reached)
         investigation = Investigation(node.address, node.chain, journal, peers)
         watcher = Watcher(node.chain, investigation, Reporter(node.address, node.chain, journal, poster, reached))
+        timing, kept = node.network.timing, config.retention_epochs
+        pruning = Pruning(engine, archive, node.address, timing, kept, lambda: closing.sight, reached)
         app = Api(node, archive, journal, intake, demands, closing, watcher).application()
-        yield Validator(node, archive, journal, intake, demands, closing, watcher, app)
+        yield Validator(node, archive, journal, intake, demands, closing, watcher, pruning, app)
     finally:
         engine.dispose()
 
 
-async def run(config: ValidatorConfig, stop: asyncio.Event, clock: Clock) -> None:
+async def run(config: ValidatorConfig, stop: asyncio.Event, clock: Clock, candidates: type[Candidates] = Candidates) -> None:
     """A validator until `stop` is set."""
-    async with open_node(config, ROLE, clock, stop) as node, open_validator(node, config) as validator:
+    async with open_node(config, ROLE, clock, stop) as node, open_validator(node, config, candidates=candidates) as validator:
         runner = await serve(validator.app, config.bind_host, config.port)
         try:
             async with asyncio.TaskGroup() as duties:
                 duties.create_task(every(config.poll_s, validator.closing.step, stop, clock))
                 duties.create_task(every(config.poll_s, validator.watcher.step, stop, clock))
+                duties.create_task(every(config.poll_s, validator.pruning.step, stop, clock))
         finally:
             await runner.cleanup()
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from chain.canonical import decode
 from chain.errors import CodecError
@@ -25,7 +25,7 @@ from validator.files import CHUNK_BYTES, chunk_size, parse_index, sha256
 from validator.journal import MOST_OF_ONE, Journal
 from validator.manifests import check_inventory
 from validator.verification import VerifiedProof
-from wire.http import Client, PeerError, PeerMisbehaved, PeerRefused
+from wire.http import MAX_ANSWER, PeerError, PeerMisbehaved, PeerRefused
 from wire.messages import Inventory
 from wire.refusals import Refused
 
@@ -41,10 +41,28 @@ LONGEST_MUTE = 16
 """In time-outs."""
 
 
-class Peers:
-    """The other validators as one of them sees them. `timeout_s` bounds every single request."""
+class Asks(Protocol):
+    """How a peer is asked: as `wire.http.Client` does, raising what it raises."""
 
-    def __init__(self, client: Client, archive: Archive, journal: Journal, domain: Domain, clock: Clock, timeout_s: float) -> None:
+    async def get(self, endpoint: str, path: str, most: int = MAX_ANSWER) -> bytes: ...
+
+    async def post(self, endpoint: str, path: str, value: Any) -> bytes: ...
+
+
+class Peers:
+    """The other validators as one of them sees them. `timeout_s` bounds every single request; `told` hears who failed, and in what."""
+
+    def __init__(
+        self,
+        client: Asks,
+        archive: Archive,
+        journal: Journal,
+        domain: Domain,
+        clock: Clock,
+        timeout_s: float,
+        told: Callable[[Listing, str], None] = lambda _peer, _what: None,
+    ) -> None:
+        self._told = told
         self._client, self._archive, self._journal, self._domain, self._clock = client, archive, journal, domain, clock
         self.timeout_s = timeout_s
         self._muted: dict[Address, tuple[float, float]] = {}
@@ -81,7 +99,7 @@ class Peers:
 
     async def _pieces(self, peer: Listing, digest: Digest) -> None:
         index = parse_index(await self._blob(peer, digest, CHUNK_BYTES))
-        missing = [(n, chunk) for n, chunk in enumerate(index.chunks) if self._archive.blob(chunk) is None]
+        missing = [(n, chunk) for n, chunk in enumerate(index.chunks) if not self._archive.has_blob(chunk)]
         for n, chunk in missing:
             await self._blob(peer, chunk, chunk_size(index, n))
 
@@ -89,7 +107,7 @@ class Peers:
         held = self._archive.blob(digest)
         if held is not None:
             return held
-        content = await self._get(peer, f"/v1/blobs/{to_hex(digest)}")
+        content = await self._get(peer, f"/v1/blobs/{to_hex(digest)}", limit)
         if sha256(content) != digest or len(content) > limit:
             raise PeerMisbehaved(f"{peer.endpoint} answers with other bytes than asked for")
         self._archive.keep_blob(content)
@@ -178,8 +196,8 @@ class Peers:
 
         return {account for account, done in (await self._of_each(list(peers), one)).items() if done}
 
-    async def _get(self, peer: Listing, path: str) -> bytes:
-        return await asyncio.wait_for(self._client.get(peer.endpoint, path), self.timeout_s)
+    async def _get(self, peer: Listing, path: str, most: int = MAX_ANSWER) -> bytes:
+        return await asyncio.wait_for(self._client.get(peer.endpoint, path, most), self.timeout_s)
 
     async def _of_each(self, peers: Sequence[Listing], question: Callable[[Listing], Awaitable[T]]) -> Mapping[Address, T]:
         """What each peer that could be asked answered, all asked at once."""
@@ -192,8 +210,10 @@ class Peers:
         try:
             answer = (await question(peer),)
         except TimeoutError:
+            self._told(peer, f"{peer.endpoint} does not answer in {self.timeout_s:g} s")
             self._mute(peer)
         except (PeerError, CodecError, Wrong, Refused) as error:
+            self._told(peer, str(error))
             log.debug("validator %s: %s", peer.account, error)
         else:
             self._muted.pop(peer.account, None)

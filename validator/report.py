@@ -14,8 +14,9 @@ from chain.typed import digest_of
 from chain.types import Address, Digest, to_hex
 from validator.agreement import open_epoch
 from validator.archive import Archive
-from validator.closing import Closing, Sight
+from validator.closing import Closing
 from validator.journal import Journal
+from validator.sight import Sight
 from validator.verdict import Verdict
 
 log = logging.getLogger(__name__)

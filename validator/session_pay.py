@@ -46,12 +46,19 @@ class Deposits:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A session that one epoch's evidence covers. payload: bytes to be paid for since it began."""
+    """A session that one epoch's evidence covers. received, reported: bytes since it began, by its receipts and by its reports, None
+    without any."""
 
     session_id: Digest
     request: SessionRequest
     offer: Offer
-    payload: int
+    received: int
+    reported: int | None = None
+
+    @property
+    def payload(self) -> int:
+        """Bytes to be paid for since it began."""
+        return self.received if self.reported is None else min(self.received, self.reported)
 
     @property
     def fee(self) -> int:
@@ -59,11 +66,22 @@ class Shown:
         return min(self.request.budget_to - self.request.budget_from, fee_of(self.offer.price, self.payload))
 
 
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one session adds in one epoch, wei. paid: before. due: of the consumer. protocol_fee: of that. subsidy: what it asks for."""
+
+    session: Shown
+    paid: int
+    due: int
+    protocol_fee: int
+    subsidy: int
+
+
 @dataclass(slots=True)
 class Charges:
     """What sessions add in one epoch, wei. spent: by consumer. paid: to providers, what is left of the fees. protocol_fees: of each
     provider's sessions, for the treasury. subsidies: what each provider's sessions ask of the budget. fees: of each provider's sessions, by
-    consumer. open: those first counted now."""
+    consumer. open: those first counted now. each: one after the other."""
 
     spent: dict[Address, int] = field(default_factory=lambda: defaultdict(int))
     paid: dict[Address, int] = field(default_factory=lambda: defaultdict(int))
@@ -71,6 +89,7 @@ class Charges:
     subsidies: dict[Address, int] = field(default_factory=lambda: defaultdict(int))
     fees: dict[Address, dict[Address, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
     open: list[OpenSession] = field(default_factory=list)
+    each: list[Charge] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -87,7 +106,7 @@ def shown(proofs: Iterable[Signed[ActivityProof]], epoch: int, stakes: Mapping[A
         for session in signed.message.sessions:
             _add(found, session, signed.message.provider, epoch, timing)
     return tuple(
-        Shown(name, request, offer, held.received if held.reported is None else min(held.received, held.reported))
+        Shown(name, request, offer, held.received, held.reported)
         for (name, request, offer), held in sorted(found.items(), key=lambda item: item[0][0])
         if covers(held.demand, epoch, timing, stakes)
     )
@@ -122,10 +141,12 @@ def charge(
         charges.spent[consumer] += due
         charges.paid[provider] += due - protocol_fee
         charges.protocol_fees[provider] += protocol_fee
-        charges.subsidies[provider] += subsidy_of(after, rules) - subsidy_of(before, rules)
+        subsidy = subsidy_of(after, rules) - subsidy_of(before, rules)
+        charges.subsidies[provider] += subsidy
         charges.fees[provider][consumer] += due
         if opened is None:
             charges.open.append(OpenSession(session.session_id, consumer, ends, due))
+        charges.each.append(Charge(session, paid, due, protocol_fee, subsidy))
     return charges
 
 

@@ -6,6 +6,7 @@
     └── PeerUnavailable    Recoverable: no answer in time
 
 Every request and response carries `DPN-Network: chainId/settlement/version`; one of another network is refused, naming both values.
+Answers may come packed (`wire.packing`) where that is asked for; the bounds are on what is unpacked.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeGuard, TypeVar
 
 import aiohttp
@@ -25,7 +26,9 @@ from chain.errors import CodecError, Recoverable
 from chain.typed import Domain
 from chain.types import Address
 from runtime.clock import Clock
+from runtime.storage import DatabaseUnavailable
 from wire.connections import MOST, Places
+from wire.packing import ENCODING, most_packed, unpack
 from wire.refusals import TABLE, Refused
 
 log = logging.getLogger(__name__)
@@ -33,6 +36,7 @@ log = logging.getLogger(__name__)
 NETWORK_HEADER = "DPN-Network"
 MAX_BODY = 131_072
 MAX_ANSWER = 2 * 1024 * 1024
+"""Bytes of an answer, unless whoever asks takes less."""
 TIMEOUT_S = 10.0
 BODY_S = 10.0
 """The longest that a request's body may take to arrive."""
@@ -78,7 +82,7 @@ class PeerRefused(PeerError):
 
 
 class PeerMisbehaved(PeerError):
-    """An answer that is too large, no JSON, or signed by the wrong key."""
+    """An answer that is too large, packed in another way than asked for, no JSON, or signed by the wrong key."""
 
 
 class PeerUnavailable(PeerError, Recoverable):
@@ -121,7 +125,8 @@ def application(domain: Domain, observer: Address, clock: Clock, max_body: int =
             response = refusal(Refused("not_found"), observer, clock.now())
         except Recoverable as error:
             log.warning("%s %s could not be answered: %s", request.method, request.path, error)
-            response = refusal(Refused("chain_unavailable"), observer, clock.now())
+            code = "database_unavailable" if isinstance(error, DatabaseUnavailable) else "chain_unavailable"
+            response = refusal(Refused(code), observer, clock.now())
         except (web.HTTPException, ConnectionError):  # an answer of aiohttp's own, and nobody left to answer
             raise
         except Exception:  # the edge of the process: a mistake of our own costs one answer, and who asked is not to be found in the log
@@ -179,6 +184,22 @@ def answer(value: Any, status: int = 200) -> web.Response:
     return web.Response(body=encode(value), status=status, content_type="application/json")
 
 
+def packed_answer(request: web.Request, frame: bytes, most: int, content_type: str) -> web.Response:
+    """What is packed in the frame, of at most `most` bytes: as it is to whoever takes it so, else unpacked."""
+    if takes_packed(request.headers.getall("Accept-Encoding", [])):
+        return web.Response(body=frame, content_type=content_type, headers={"Content-Encoding": ENCODING, "Vary": "Accept-Encoding"})
+    return web.Response(body=unpack(frame, most), content_type=content_type, headers={"Vary": "Accept-Encoding"})
+
+
+def takes_packed(accepted: Sequence[str]) -> bool:
+    """Whether headers `Accept-Encoding` name the packing, and not with the weight 0."""
+    for item in ",".join(accepted)[:1_000].lower().split(","):
+        name, _, weight = item.partition(";")
+        if name.strip() == ENCODING:
+            return re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", weight) is None
+    return False
+
+
 class _Runner(web.AppRunner):
     """An application runner whose server has so many places and no more."""
 
@@ -212,25 +233,27 @@ class Client:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=timeout_s),
-            headers={NETWORK_HEADER: str(domain)},
+            headers={NETWORK_HEADER: str(domain), "Accept-Encoding": ENCODING},
+            auto_decompress=False,  # of whatever the peer says it is encoded in, without a bound of ours
         )
 
     async def close(self) -> None:
         await self._http.close()
 
-    async def get(self, endpoint: str, path: str) -> bytes:
-        """The body at `http://endpoint/path`. Raises `PeerRefused`, `PeerMisbehaved` or `PeerUnavailable`."""
-        return await self._request("GET", endpoint, path, None)
+    async def get(self, endpoint: str, path: str, most: int = MAX_ANSWER) -> bytes:
+        """The body at `http://endpoint/path`, of at most `most` bytes once it is unpacked. Raises `PeerRefused`, `PeerMisbehaved` or
+        `PeerUnavailable`."""
+        return await self._request("GET", endpoint, path, None, most)
 
     async def post(self, endpoint: str, path: str, value: Any) -> bytes:
         """The answer to the canonical form of `value`. Raises as `get` does."""
-        return await self._request("POST", endpoint, path, value if isinstance(value, bytes) else encode(value))
+        return await self._request("POST", endpoint, path, value if isinstance(value, bytes) else encode(value), MAX_ANSWER)
 
-    async def _request(self, method: str, endpoint: str, path: str, body: bytes | None) -> bytes:
+    async def _request(self, method: str, endpoint: str, path: str, body: bytes | None, most: int) -> bytes:
         try:
             async with self._http.request(method, f"http://{endpoint}{path}", data=body, allow_redirects=False) as response:
                 theirs = response.headers.get(NETWORK_HEADER, "none")
-                content = await self._bounded(response, endpoint)
+                content = await self._bounded(response, endpoint, most if response.status == 200 else MAX_ANSWER)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:  # the last if the endpoint's host has no encoding
             raise PeerUnavailable(f"{endpoint} does not answer ({type(error).__name__})") from error
         if theirs != str(self._domain):
@@ -240,13 +263,21 @@ class Client:
         return content
 
     @staticmethod
-    async def _bounded(response: aiohttp.ClientResponse, endpoint: str) -> bytes:
+    async def _bounded(response: aiohttp.ClientResponse, endpoint: str, most: int) -> bytes:
+        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        if encoding not in ("identity", ENCODING):
+            raise PeerMisbehaved(f"{endpoint} answers in an encoding that was not asked for")
+        packed = encoding == ENCODING
+        bound = most_packed(most) if packed else most
         content = bytearray()
         async for chunk in response.content.iter_chunked(65_536):
             content += chunk
-            if len(content) > MAX_ANSWER:
-                raise PeerMisbehaved(f"{endpoint} answers with more than {MAX_ANSWER} bytes")
-        return bytes(content)
+            if len(content) > bound:
+                raise PeerMisbehaved(f"{endpoint} answers with more than {most} bytes")
+        try:
+            return unpack(bytes(content), most) if packed else bytes(content)
+        except CodecError as error:
+            raise PeerMisbehaved(f"{endpoint} answers with what does not unpack: {error}") from error
 
 
 def _envelope(content: bytes) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 A bundle may change the rules while a node runs. It then ends what it does in good order and starts anew within the same process: whatever a
 role is killed and started again by, it goes on where it was, so this is no case of its own.
 
-Exit codes: 0 stopped as asked, 2 configuration, 3 the chain or deployment is not usable, 1 everything else.
+Exit codes: 0 stopped as asked, 2 configuration, 3 the chain, the deployment or the database's server is not usable, 1 everything else.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from chain.typed import PROTOCOL_VERSION, Domain
 from chain.types import Address
 from runtime.clock import Clock, SystemClock
 from runtime.config import ConfigError, NodeConfig, load
-from runtime.database import DatabaseMismatch
 from runtime.log import start as start_log
 from runtime.loop import every, stop_on_signals
 from runtime.passphrase import read_passphrase
+from runtime.storage import DatabaseUnavailable, DatabaseUnusable
 from wire.http import Client, answer
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ async def open_node(config: NodeConfig, role: str, clock: Clock, stop: asyncio.E
     Raises `KeyFileError`, `ConfigError` or `ChainError`.
     """
     key = load_key(config.keystore, read_passphrase(config.passphrase_file))
-    async with open_chain(config.rpc_urls[0], config.settlement) as chain:
+    async with open_chain(config.rpc_urls, config.settlement) as chain:
         domain = chain.network.domain
         client = Client(domain, config.bind_host)
         following = asyncio.create_task(every(LOOK_AT_RULES * config.poll_s, partial(_look_at_rules, chain, stop), stop, clock))
@@ -115,10 +115,10 @@ def main(
         config = load(config_type, file, {})
         start_log(config.log_level, role)
         start(_until_stopped(run, config))
-    except (ConfigError, KeyFileError, DatabaseMismatch, ValueError) as error:
+    except (ConfigError, KeyFileError, DatabaseUnusable, ValueError) as error:
         print(f"{role}: {error}", file=sys.stderr)
         return 2
-    except ChainError as error:
+    except (ChainError, DatabaseUnavailable) as error:
         print(f"{role}: {error}", file=sys.stderr)
         return 3
     except OSError as error:

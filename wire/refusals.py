@@ -21,7 +21,9 @@ TABLE: Mapping[str, tuple[int, str]] = {
     "bad_parameter": (400, "A part of the URL is not what this path takes."),
     "body_too_slow": (408, "The body did not arrive in time."),
     "body_too_large": (413, "The body is larger than this path takes."),
+    "bad_encoding": (400, "The body is not packed as its headers say, or not as this network packs: one Zstandard frame."),
     "not_found": (404, "There is nothing under this name here."),
+    "pruned": (410, "This is older than what this node keeps: ask a validator that keeps more; its digest stays on chain."),
     "method_not_allowed": (405, "This path takes another method."),
     # who signed it, for which network
     "bad_signature": (401, "The signature is malformed: 65 bytes r, s, v with a low s are expected."),
@@ -84,6 +86,7 @@ TABLE: Mapping[str, tuple[int, str]] = {
     "unknown_candidate": (404, "No such candidate is recorded on chain."),
     # service
     "busy": (503, "The node is at its limit: try again shortly."),
+    "database_unavailable": (503, "The node's database does not answer at the moment: try again shortly."),
     "chain_unavailable": (503, "The node cannot read the chain at the moment: try again shortly."),
     "internal": (500, "The node failed to answer; it has logged why."),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Awaitable
 from dataclasses import replace
 from pathlib import Path
@@ -338,5 +339,27 @@ def test_an_answer_that_is_for_something_else_is_no_receipt(tmp_path: Path) -> N
             impostor = replace(mine, endpoint=other.endpoint)
             with pytest.raises(PeerMisbehaved):
                 await claim_demand(world.client, impostor, claim, world.network.domain)
+
+    asyncio.run(run())
+
+
+def test_a_lost_ledger_promises_nothing_until_what_it_held_is_over(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with a_world(tmp_path) as world:
+            await deposit(world)
+            seat, other = world.seats[:2]
+            await until_active(world, 1)
+            await cover(world, seat, parties(world, 0, HELD).claim())
+            await world.stop(seat)
+            shutil.rmtree(seat.folder)
+            await world.start(seat)
+            await world.step(world.seats)
+            assert await refusal(cover(world, seat, parties(world, 0, HELD, nonce=7).claim())) == "not_yet"
+            assert await refusal(cover(world, other, parties(world, 0, HELD + 1, nonce=7).claim())) == "budget_not_covered"
+            for epoch in (2, 3, 4, 5):  # the root three before the one of epoch 5 covers epoch 2, in which the ledger was lost
+                await until_active(world, epoch)
+                assert await refusal(cover(world, seat, parties(world, 0, HELD, nonce=epoch).claim())) == "not_yet"
+            await until_active(world, 6)
+            await cover(world, seat, parties(world, 0, HELD, nonce=8).claim())
 
     asyncio.run(run())

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
+import os
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,10 +14,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from chain.backend import BackendUnavailable
 from chain.canonical import encode
 from chain.typed import PROTOCOL_VERSION, Domain
 from chain.types import Address, Digest
 from runtime.clock import ManualClock
+from runtime.storage import DatabaseUnavailable
 from wire.agreement import InventoryEntry
 from wire.http import (
     MAX_ANSWER,
@@ -26,9 +31,11 @@ from wire.http import (
     PeerUnavailable,
     answer,
     application,
+    packed_answer,
     read,
     serve,
 )
+from wire.packing import pack
 from wire.refusals import Refused
 
 DOMAIN = Domain(31337, Address("0x" + "11" * 20))
@@ -222,6 +229,33 @@ def test_a_mistake_of_our_own_is_answered_in_code_and_logged_once_without_who_as
     assert "127.88.0.9" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (DatabaseUnavailable("its server is away"), "database_unavailable"),
+        (BackendUnavailable("node:1", "it says nothing"), "chain_unavailable"),
+    ],
+)
+def test_what_this_node_lacks_for_a_moment_is_named(error: Exception, code: str) -> None:
+    async def fail(_: web.Request) -> web.Response:
+        raise error
+
+    async def run() -> PeerRefused:
+        app = application_under_test()
+        app.router.add_get("/v1/fail", fail)
+        client = Client(DOMAIN, HOST)
+        try:
+            async with serving(app) as endpoint:
+                with pytest.raises(PeerRefused) as refused:
+                    await client.get(endpoint, "/v1/fail")
+        finally:
+            await client.close()
+        return refused.value
+
+    found = asyncio.run(run())
+    assert (found.status, found.code) == (503, code)
+
+
 def test_hostile_answers_are_bounded_and_end_nothing() -> None:
     """A peer that answers without end, nests without end, says another network, or does not answer."""
 
@@ -314,3 +348,101 @@ def test_a_body_that_does_not_come_is_refused_in_time(monkeypatch: pytest.Monkey
             await writer.wait_closed()
 
     asyncio.run(run())
+
+
+CONTENT = b"0123456789abcdef" * 4_096
+
+
+def _packing(frame: bytes, encoding: str | None = "zstd") -> web.Application:
+    """A peer that answers with these bytes and says that they are encoded like this."""
+
+    async def answered(_: web.Request) -> web.Response:
+        headers = {NETWORK_HEADER: str(DOMAIN)} | ({"Content-Encoding": encoding} if encoding else {})
+        return web.Response(body=frame, headers=headers)
+
+    app = web.Application()
+    app.router.add_get("/blob", answered)
+    return app
+
+
+async def _fetched(app: web.Application, most: int) -> bytes:
+    client = Client(DOMAIN, HOST)
+    try:
+        async with serving(app) as endpoint:
+            return await client.get(endpoint, "/blob", most)
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [
+        (["zstd"], True),
+        (["gzip, ZSTD;q=0.5"], True),
+        (["gzip", "br, zstd"], True),
+        (["identity"], False),
+        (["zstd;q=0"], False),
+        (["zstd; q=0.000"], False),
+        (["gzip;q=1, xzstd"], False),
+        (["*"], False),
+        ([""], False),
+        ([], False),
+    ],
+)
+def test_only_who_takes_it_packed_gets_it_packed(accepted: list[str], packed: bool) -> None:
+    frame = pack(CONTENT)
+
+    async def blob(request: web.Request) -> web.Response:
+        return packed_answer(request, frame, len(CONTENT), "application/octet-stream")
+
+    async def run() -> tuple[str | None, bytes]:
+        app = application(DOMAIN, OBSERVER, ManualClock(1_000.0))
+        app.router.add_get("/blob", blob)
+        headers = [("Accept-Encoding", one) for one in accepted]
+        skipped = {"Accept-Encoding"}  # aiohttp's own
+        async with (
+            serving(app) as endpoint,
+            aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=skipped) as http,
+            http.get(f"http://{endpoint}/blob", headers=headers) as response,
+        ):
+            assert response.headers["Vary"] == "Accept-Encoding"
+            return response.headers.get("Content-Encoding"), await response.read()
+
+    assert asyncio.run(run()) == (("zstd", frame) if packed else (None, CONTENT))
+
+
+def test_an_answer_is_the_same_packed_or_not() -> None:
+    for frame, encoding in ((pack(CONTENT), "zstd"), (CONTENT, None), (CONTENT, "identity")):
+        assert asyncio.run(_fetched(_packing(frame, encoding), len(CONTENT))) == CONTENT
+        with pytest.raises(PeerMisbehaved):
+            asyncio.run(_fetched(_packing(frame, encoding), len(CONTENT) - 1))
+
+
+@pytest.mark.parametrize(
+    ("frame", "encoding", "said"),
+    [
+        (pack(b"a" * (1 << 28)), "zstd", "body_too_large"),
+        (pack(CONTENT) + b"\0", "zstd", "bad_encoding"),
+        (pack(CONTENT) * 2, "zstd", "bad_encoding"),
+        (CONTENT, "zstd", "bad_encoding"),
+        (os.urandom(1 << 21), "zstd", "more than"),
+        (gzip.compress(bytes(1 << 28)), "gzip", "not asked for"),
+        (gzip.compress(CONTENT), "gzip", "not asked for"),
+        (pack(CONTENT), "zstd, zstd", "not asked for"),
+    ],
+    ids=["bomb", "garbage behind", "two frames", "no frame", "endless", "gzip bomb", "gzip", "packed twice"],
+)
+def test_a_peer_that_packs_in_another_way_is_refused_in_bounded_memory(frame: bytes, encoding: str, said: str) -> None:
+    most = 1 << 20
+
+    async def run() -> int:
+        app = _packing(frame, encoding)
+        tracemalloc.start()
+        try:
+            with pytest.raises(PeerMisbehaved, match=said):
+                await _fetched(app, most)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert asyncio.run(run()) < 4 * most + len(frame)

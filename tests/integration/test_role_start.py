@@ -12,6 +12,8 @@ from chain.deploy import deploy
 from chain.devchain.server import DevChain, DevChainConfig
 from chain.rpc import RpcBackend
 from chain.sender import Sender
+from chain.typed import Domain
+from runtime.database import open_database
 from tests.deployments import DEPLOYER, ETHER, MASTER, PROVIDER, RESOLVER, VALIDATOR, parameters
 from tests.processes import config_file, start
 
@@ -60,8 +62,27 @@ def test_wrong_starts_end_in_sentences(tmp_path: Path) -> None:
                         assert returned == code, (role, mistake, said)
                         assert "Traceback" not in said, (role, mistake, said)
                         assert f"{role}: " in said, (role, mistake, said)
+                    if role == "validator":
+                        await database_mistakes(sound, file, network.domain)
 
     asyncio.run(scenario())
+
+
+async def database_mistakes(sound: str, file: Path, domain: Domain) -> None:
+    """A validator's own: its database's server is away, its URL is none, or another process has its file."""
+    away, none = (f'database = "postgresql+psycopg://dpn:{word}@127.0.0.1:1/validator"\n' for word in ("geheim", "gehe@im"))
+    for setting, code, sentence in (
+        (away, 3, "the PostgreSQL database validator at 127.0.0.1 does not answer"),
+        (none, 2, "The setting database cannot be used"),
+    ):
+        await asyncio.to_thread(file.write_text, sound + setting)
+        returned, said = await refused("validator", file)
+        assert (returned, sentence in said, "Traceback" in said, "gehe" in said) == (code, True, False, False), said
+    await asyncio.to_thread(file.write_text, sound)
+    holder = open_database(file.parent / "data" / "validator.sqlite", (), domain, alone=True)
+    returned, said = await refused("validator", file)
+    holder.dispose()
+    assert (returned, "Another process works with" in said, "Traceback" in said) == (2, True, False), said
 
 
 @pytest.mark.parametrize("setting", ['log_level = "loud"', "poll_s = -1"])

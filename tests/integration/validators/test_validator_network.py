@@ -305,7 +305,7 @@ def test_after_a_reorganisation_nobody_signs_another_candidate_of_the_round(tmp_
             honest = liar.running.journal.candidate(1, 0)
             # As sound as the first one, over three inventories instead of four: only the journal speaks against it.
             closing = liar.running.closing
-            sight = await closing._look()
+            sight = await closing._lookout.look()
             basis = await closing._basis.read(1, sight.parent, sight.view)
             assert basis is not None
             other = await closing._candidates.build(basis, {1: liar.running.archive.inventories(1)[:3]}, 0, ())

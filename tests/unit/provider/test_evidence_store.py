@@ -12,7 +12,7 @@ from chain.typed import Domain, Signed, sign
 from chain.types import Address, Digest, Signature
 from provider.proofs import Progress
 from provider.store import NOT_RECEIPTED, RECEIPTED, SUPERSEDED, ForeignStore, Store, StoredProof
-from runtime.database import DatabaseMismatch
+from runtime.storage import DatabaseMismatch
 from wire.activity import broken_link
 from wire.messages import ActivityProof, LatencyReport, ProofReceipt, UptimeTicket
 from wire.slots import empty, with_slot

@@ -13,8 +13,9 @@ from chain.errors import Recoverable
 from chain.typed import Domain
 from chain.types import Address
 from runtime.clock import ManualClock
-from runtime.database import DatabaseMismatch, open_database
+from runtime.database import open_database
 from runtime.loop import every, run
+from runtime.storage import DatabaseMismatch
 
 
 class Away(Exception):

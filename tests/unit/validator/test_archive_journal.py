@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
@@ -15,6 +15,7 @@ from chain.messages import EpochAttestation
 from chain.typed import Domain, digest_of, sign
 from chain.types import ZERO_DIGEST, Address, Digest
 from runtime.database import open_database
+from runtime.storage import Storage
 from validator.archive import Archive
 from validator.errors import JournalConflict
 from validator.journal import Journal
@@ -29,8 +30,8 @@ HONEST = EpochAttestation(3, 3, 1, *(ZERO_DIGEST,) * 4, 5, 0, *(ZERO_DIGEST,) * 
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    opened = open_database(tmp_path / "validator.sqlite", TABLES, DOMAIN)
+def engine(storage: Storage) -> Iterator[Engine]:
+    opened = open_database(storage, TABLES, DOMAIN, alone=True)
     yield opened
     opened.dispose()
 
@@ -48,8 +49,14 @@ def keep(archive: Archive, provider: NodeKey, sequence: int, *, receipted: bool 
 
 
 def test_every_commit_is_written_through(engine: Engine) -> None:
-    with engine.connect() as connection:
-        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
+    promised: dict[str, dict[str, object]] = {
+        "sqlite": {"PRAGMA synchronous": 2},
+        "postgresql": {"SHOW synchronous_commit": "on", "SHOW fsync": "on"},
+    }
+    asked = promised[engine.dialect.name]
+    with contextlib.ExitStack() as stack:
+        for connection in [stack.enter_context(engine.connect()) for _ in range(3)]:
+            assert {question: connection.execute(text(question)).scalar() for question in asked} == asked
 
 
 def test_the_newest_receipted_proof_of_each_provider_is_listed(engine: Engine) -> None:
@@ -110,10 +117,10 @@ def test_a_file_survives_in_pieces(engine: Engine) -> None:
     assert archive.file(ZERO_DIGEST) is None
 
 
-def test_one_attestation_for_an_epoch_and_round_across_restarts(engine: Engine, tmp_path: Path) -> None:
+def test_one_attestation_for_an_epoch_and_round_across_restarts(engine: Engine, storage: Storage) -> None:
     Journal(engine, DOMAIN).bind(HONEST)
     engine.dispose()
-    reopened = open_database(tmp_path / "validator.sqlite", TABLES, DOMAIN)
+    reopened = open_database(storage, TABLES, DOMAIN, alone=True)
     journal = Journal(reopened, DOMAIN)
     journal.bind(HONEST)
     with pytest.raises(JournalConflict):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Engine
 
 from chain.typed import Domain, Signed
 from chain.types import Address, Digest
 from chain.view import BlockStamp, ChainView
 from runtime.database import open_database
+from runtime.storage import Storage
 from tests.session_parts import Parties, key
 from tests.unit.validator.postings_made import posted
 from validator.demand import MOST_RELEASED, Interval, Standing, limit, merged, released_before
@@ -29,9 +30,19 @@ STANDING = Standing(held=1_000, spent=0, settled=0, leaving=False, released_befo
 
 
 @pytest.fixture
-def reopened(tmp_path: Path) -> Callable[[], Ledger]:
-    """Opens the same ledger anew at each call, as a process that was killed does."""
-    return lambda: Ledger(open_database(tmp_path / "validator.sqlite", TABLES, DOMAIN))
+def reopened(storage: Storage) -> Iterator[Callable[[], Ledger]]:
+    """Opens the same ledger anew at each call, as a process does that follows one that was killed."""
+    opened: list[Engine] = []
+
+    def anew() -> Ledger:
+        for engine in opened:
+            engine.dispose()
+        opened[:] = [open_database(storage, TABLES, DOMAIN, alone=True)]
+        return Ledger(opened[0])
+
+    yield anew
+    for engine in opened:
+        engine.dispose()
 
 
 def ask(ledger: Ledger, start: int, end: int, *, nonce: int = 0, epoch: int = 5, standing: Standing = STANDING) -> Signed[DemandReceipt]:
