@@ -53,5 +53,14 @@ SESSIONS = Demo(
     Path("build/demo-sessions"),
     Path("build/demo-sessions.json"),
 )
-DEMOS: Mapping[str, Demo] = {demo.name: demo for demo in (TOUR, SETTLEMENT, SESSIONS)}
+VALIDATORS = Demo(
+    "validators",
+    "A proposer that lies, an epoch that dies and is made up for, and an audit of every epoch from outside.",
+    "devnet.validators.play",
+    PARAMETERS / "validators.toml",
+    False,
+    Path("build/demo-validators"),
+    Path("build/demo-validators.json"),
+)
+DEMOS: Mapping[str, Demo] = {demo.name: demo for demo in (TOUR, SETTLEMENT, SESSIONS, VALIDATORS)}
 """By name; the first is what `dpn demo` plays without one."""

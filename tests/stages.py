@@ -23,8 +23,6 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 FORGE = ROOT / "node_modules" / ".bin" / "forge"
 BUDGET_S = 15 * 60
-VALIDATORS = "tests/integration/validators"
-"""Tests that share the hosts and the port of `tests.validators`: never in two processes at once."""
 TITLE = """# The last long runs
 
 `SEED=n make deep STAGES=name` repeats a stage. Mutants have a page of their own, [mutation.md](mutation.md)."""
@@ -50,34 +48,38 @@ def tool(name: str, *arguments: str) -> tuple[str, ...]:
 
 
 def test_stages(seed: int) -> list[Stage]:
-    second = (VALIDATORS, "tests/integration/test_six_steps.py")  # about half of the time that the integration tests take
-    first = ("tests/integration", *(f"--ignore={path}" for path in second))
     quick = ("tests/unit", "tests/property", "tests/architecture")
+    tests, seeded = ("-m", "pytest", "-q"), f"--hypothesis-seed={seed}"
+    # Two processes that take a file each, the longest first (tests/conftest.py).
+    two = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
     return [
         Stage("ruff", tool("ruff", "check", ".")),
         Stage("format", tool("ruff", "format", "--check", "--quiet", ".")),
         Stage("imports", tool("lint-imports")),
         Stage("artifacts", ("npm", "run", "--silent", "artifacts", "--", "--check"), lane="solidity"),
         Stage("vectors", ("npm", "run", "--silent", "vectors", "--", "--check"), lane="solidity"),
-        Stage("gas", (str(FORGE), "test"), {"FOUNDRY_PROFILE": "gas", "FORGE_SNAPSHOT_CHECK": "true"}, "solidity"),
         Stage("forge", (str(FORGE), "test", "--fuzz-seed", str(seed)), {"FOUNDRY_PROFILE": "test"}, "solidity"),
+        Stage("gas", (str(FORGE), "test"), {"FOUNDRY_PROFILE": "gas", "FORGE_SNAPSHOT_CHECK": "true"}, "solidity"),
         Stage("slither", python("tests/slither/check.py"), lane="solidity"),
+        # These processes wait for epochs to pass, two thirds of the time; they have a core to themselves, so that none is late.
+        Stage("e2e", python(*tests, "tests/e2e"), lane="python"),
         Stage("mypy", tool("mypy", "."), lane="python"),
-        Stage("pytest", python("-m", "pytest", "-q", f"--hypothesis-seed={seed}", *quick), lane="python"),
-        Stage("e2e", python("-m", "pytest", "-q", "tests/e2e")),
-        Stage("integration", python("-m", "pytest", "-q", f"--hypothesis-seed={seed}", *first), lane="integration"),
-        Stage("validators", python("-m", "pytest", "-q", f"--hypothesis-seed={seed}", *second), lane="validators"),
+        Stage("simulation", python(*tests, "tests/simulation"), {"SEED": str(seed)}, "python"),
+        Stage("pytest", python(*tests, seeded, "-n", "2", "--dist", "worksteal", *quick)),
+        Stage("integration", python(*tests, seeded, *two, "tests/integration")),
     ]
 
 
 def deep_stages(seed: int) -> list[Stage]:
     deep = {"HYPOTHESIS_PROFILE": "deep", "FOUNDRY_PROFILE": "deep"}
+    crashes = ("tests/integration/validators/test_watcher.py", "-k", "stopped")
     return [
         Stage("forge", (str(FORGE), "test", "--fuzz-seed", str(seed), "--no-match-contract", "GasTest|InvariantsTest"), deep, "solidity"),
         Stage("invariants", (str(FORGE), "test", "--fuzz-seed", str(seed), "--match-contract", "InvariantsTest"), deep, "solidity"),
         Stage("mutation", python("-m", "tests.mutation.run", "--seed", str(seed)), lane="solidity"),
         Stage("property", python("-m", "pytest", "-q", "--timeout=3600", f"--hypothesis-seed={seed}", "tests/property"), deep, "python"),
-        Stage("crashes", python("-m", "pytest", "-q", "--timeout=3600", f"{VALIDATORS}/test_watcher.py", "-k", "stopped"), deep, "python"),
+        Stage("simulation", python("-m", "tests.simulation", str(seed), "50000"), lane="python"),
+        Stage("crashes", python("-m", "pytest", "-q", "--timeout=3600", *crashes), deep, "python"),
         *(Stage(f"tour-{number}", tool("dpn", "demo")) for number in range(1, 4)),
     ]
 
@@ -105,7 +107,8 @@ def _ran(stage: Stage, *, quiet: bool) -> tuple[str, float, bool]:
     if not quiet:
         print(title, flush=True)
     began = time.monotonic()
-    environment = {**os.environ, **stage.environment}
+    # Bytecode is kept, whatever the environment says: some hundred processes start, and would each compile a hundred modules.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **stage.environment}
     output, errors = (subprocess.PIPE, subprocess.STDOUT) if quiet else (None, None)
     done = subprocess.run(stage.command, cwd=ROOT, env=environment, check=False, text=True, stdout=output, stderr=errors)
     if quiet:
