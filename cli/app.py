@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 a fault of this program; 2 a setting, file or argument is wrong; 3 the chain or the deployment is not usable;
 4 a contract or a node refused; 5 there is nothing to do; 6 the fee is too high; 7 declined at the prompt, or nobody answered it;
-130 stopped by Ctrl-C.
+8 an audit found a difference, or not all that it needs; 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -22,10 +22,15 @@ COMMANDS = {
     "validator": ("validator.cli", "app", "Verify proofs, agree on epochs, post roots."),
     "resolver": ("resolver.cli", "app", "Keep the live pool, match consumers, answer DNS."),
     "master": ("master.cli", "app", "Time providers and dial them back."),
+    "audit": ("audit.cli", "app", "Recompute epochs from outside: from the chain and anybody's files, trusting neither."),
     "chain": ("cli.chain", "app", "Deploy the contracts, serve a development chain, read a deployment."),
     "devnet": ("devnet.cli", "devnet", "A whole network on this machine, with a live table."),
     "demo": ("devnet.cli", "demo", "Scripted runs: the tour from a first ping to a reward in a wallet, and others."),
 }
+
+
+ADDED = {"provider": (("audit.explain_cli", "app"),), "validator": (("audit.inclusion_cli", "app"),)}
+"""Commands of a role that need more than the role: they stand in the role's list, and lie above it."""
 
 
 class Roles(TyperGroup):
@@ -45,7 +50,10 @@ class Roles(TyperGroup):
         if name not in COMMANDS:
             return name, found, rest
         module, attribute, _ = COMMANDS[name]
-        command = get_command(getattr(import_module(module), attribute))
+        command: Any = get_command(getattr(import_module(module), attribute))
+        for other, its in ADDED.get(name, ()):
+            more = get_command(getattr(import_module(other), its))
+            command.add_command(more, more.name)
         command.name = name
         return name, command, rest
 

@@ -1,4 +1,4 @@
-"""`dpn validator`: run one, look at one, and the commands of `validator.stake_cli`.
+"""`dpn validator`: run one, look at one, and the commands of `validator.epochs_cli` and `validator.stake_cli`.
 
 Whatever is heavy is imported by the command that needs it.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from runtime.terminal import AsJson, NodeFile, ask, guarded, local_time, show
-from validator import stake_cli
+from validator import epochs_cli, stake_cli
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,4 +75,5 @@ def _show_stake(console: Console, found: dict[str, Any]) -> None:
         console.print(f"the root {found['watch']['withheld']} cannot be judged: nobody serves the state it was made of")
 
 
+app.add_typer(epochs_cli.app)
 app.add_typer(stake_cli.app)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = ("chain", "wire", "runtime", "resolver", "provider", "validator", "master", "consumer", "cli", "devnet")
+PACKAGES = ("chain", "wire", "runtime", "resolver", "provider", "validator", "master", "consumer", "audit", "cli", "devnet")
 HEAVY = ("web3", "sqlmodel", "sqlalchemy", "eth_account", "eth_tester", "eth")
 IMPURE = {"asyncio", "time", "aiohttp", "sqlmodel", "sqlalchemy", "web3", "socket", "random", "secrets", "os"}
 PURE = {
@@ -31,6 +31,7 @@ PURE = {
         *("earnings", "postings"),
     ),
     "master": ("echo",),
+    "audit": ("comparing", "explaining", "explanation", "inclusion", "picture", "telling", "verdicts", "warning"),
     "devnet": ("cities", "layout"),
 }
 

@@ -1,0 +1,1 @@
+"""Recomputes epochs from outside, from the chain and from any validator's files, and explains what came out of them."""

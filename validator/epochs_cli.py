@@ -1,0 +1,143 @@
+"""The commands of `dpn validator` that look at epochs and at the others. Whatever is heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from runtime.terminal import AsJson, NodeFile, ask, guarded, own_endpoint, show
+
+if TYPE_CHECKING:
+    from chain.client import ChainClient
+    from validator.books import Entry
+    from validator.neighbours import Neighbour
+    from wire.http import Client
+
+T = TypeVar("T")
+
+app = typer.Typer()
+
+
+@app.command()
+def epochs(config: NodeFile, as_json: AsJson = False) -> None:
+    """The newest epochs: state, root, who posted it; what this validator spent on them, and what they brought it."""
+    from chain.types import Address
+    from validator.books import books
+    from validator.config import ValidatorConfig
+
+    def work() -> list[dict[str, Any]]:
+        told = ask(ValidatorConfig, config, "validator")
+        numbers = [one["epoch"] for one in told["epochs"]]
+        found = _on_chain(config, lambda chain, client, own: books(chain, client, [own], Address(told["address"]), numbers))
+        return [{**one, **_entry(found[one["epoch"]])} for one in told["epochs"]]
+
+    found = guarded(work)
+    if as_json:
+        show({"epochs": found}, as_json)
+    else:
+        _show_epochs(found)
+
+
+@app.command()
+def peers(config: NodeFile, as_json: AsJson = False) -> None:
+    """Every listed validator: whether it answers and how fast, its stake, its inventories and signatures of the newest epochs."""
+    from validator.neighbours import neighbours
+
+    found = guarded(lambda: _on_chain(config, lambda chain, client, _: neighbours(chain, client)))
+    shown = [_neighbour(one) for one in found]
+    if as_json:
+        show({"validators": shown}, as_json)
+    else:
+        _show_peers(shown)
+
+
+@app.command()
+def export(
+    epoch: Annotated[int, typer.Argument(min=1, help="Which epoch's root.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; further epochs may be added to the same folder.")],
+    config: NodeFile,
+    as_json: AsJson = False,
+) -> None:
+    """Write every file behind an epoch's root from the running validator, for `dpn audit EPOCH --files DIR` anywhere."""
+    from validator.export import export as export_epoch
+
+    found = guarded(lambda: _on_chain(config, lambda chain, client, own: export_epoch(chain, client, own, epoch, folder)))
+    show({"epoch": epoch, "folder": str(folder), "blobs": found.blobs, "proofs": found.proofs, "bytes_written": found.bytes}, as_json)
+
+
+def _on_chain(config: Path, work: Callable[[ChainClient, Client, str], Awaitable[T]]) -> T:
+    """Work with the chain and a client, and the running validator's own endpoint."""
+    from chain.client import open_chain
+    from runtime.config import load
+    from validator.config import ValidatorConfig
+    from wire.http import Client
+
+    async def opened() -> T:
+        settings = load(ValidatorConfig, config, {})
+        async with open_chain(settings.rpc_urls, settings.settlement) as chain:
+            client = Client(chain.network.domain)
+            try:
+                return await work(chain, client, own_endpoint(settings, settings.port))
+            finally:
+                await client.close()
+
+    return asyncio.run(opened())
+
+
+def _entry(entry: Entry) -> Mapping[str, Any]:
+    return {"calls": entry.calls, "gas_wei": str(entry.gas), "income_wei": None if entry.income is None else str(entry.income)}
+
+
+def _neighbour(found: Neighbour) -> Mapping[str, Any]:
+    return {
+        "validator": found.listing.account,
+        "endpoint": found.listing.endpoint,
+        "stake_wei": str(found.stake),
+        "answers": not found.fault,
+        "fault": found.fault,
+        "latency_ms": round(found.latency_ms, 1),
+        "inventories": {str(epoch): said for epoch, said in found.inventories.items()},
+        "attested": {str(epoch): said for epoch, said in found.attested.items()},
+    }
+
+
+def _show_epochs(found: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from chain.amounts import tokens
+
+    table = Table("epoch", "state", "round", "root", "posted by", "calls", "gas, coins", "income, DPN")
+    for one in found:
+        income = "" if one["income_wei"] is None else tokens(int(one["income_wei"]))
+        cells = (
+            one.get("round", ""),
+            str(one.get("root", ""))[:18],
+            one.get("postedBy", ""),
+            one["calls"],
+            tokens(int(one["gas_wei"])),
+            income,
+        )
+        table.add_row(str(one["epoch"]), one["state"], *map(str, cells))
+    console = Console()
+    console.print(table)
+    spent, came = sum(int(one["gas_wei"]) for one in found), sum(int(one["income_wei"] or 0) for one in found)
+    console.print(f"of these epochs: income {tokens(came)} DPN, gas of calls that changed something {tokens(spent)} coins")
+
+
+def _show_peers(found: list[Mapping[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from chain.amounts import tokens
+
+    table = Table("validator", "endpoint", "stake, DPN", "latency, ms", "inventories", "signed")
+    for one in found:
+        said = [", ".join(f"{epoch}: {what}" for epoch, what in one[name].items() if what) for name in ("inventories", "attested")]
+        answered = (str(one["latency_ms"]), *said) if one["answers"] else (one["fault"], "", "")
+        table.add_row(one["validator"], one["endpoint"], tokens(int(one["stake_wei"])), *answered)
+    Console().print(table)
