@@ -2,7 +2,7 @@
 
 Whatever executes the EVM, a `Backend` answers a method and its parameters with the `result` a node would send: hex
 quantities, camelCase keys, `0x` data, `None` for what does not exist. Encoding and decoding of contract calls lies above
-(`chain.web3_over`, which loads web3; this module does not).
+(`chain.abi`, `chain.contracts`).
 
     ChainError
     ├── RpcError            the node answered, and refused; not worth repeating unchanged
@@ -91,6 +91,11 @@ class Backend(Protocol):
     async def close(self) -> None:
         """Let go of connections; closing twice is harmless."""
         ...
+
+
+def is_known(error: RpcError) -> bool:
+    """Whether a node refuses a transaction because it has it already."""
+    return any(words in error.message.lower() for words in ("already known", "already imported"))
 
 
 def _reason(data: bytes) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from chain.abi import event_decoder
@@ -11,9 +11,9 @@ from chain.backend import INTERNAL_ERROR, Backend, ReadRefused, RpcError
 from chain.contracts import JudgeContract, RegistryContract, SettlementContract, TokenContract, VaultContract
 from chain.errors import ChainError, Recoverable
 from chain.events import Event, bytes_of
+from chain.failover import open_backend
 from chain.fold import fold
 from chain.network import Network, load_network
-from chain.rpc import RpcBackend
 from chain.types import Address, Digest
 from chain.view import BlockStamp, ChainView
 
@@ -120,9 +120,10 @@ class ChainClient:
 
 
 @contextlib.asynccontextmanager
-async def open_chain(rpc_url: str, settlement: Address) -> AsyncIterator[ChainClient]:
-    """A client of the deployment behind `settlement`, over HTTP, closed at the end. Raises as `load_network` does."""
-    backend = RpcBackend(rpc_url)
+async def open_chain(rpc_urls: Sequence[str] | str, settlement: Address) -> AsyncIterator[ChainClient]:
+    """A client of the deployment behind `settlement`, over HTTP, closed at the end. rpc_urls: one or, in order of preference, several
+    (`chain.failover`). Raises as `load_network` and `open_backend` do."""
+    backend = open_backend([rpc_urls] if isinstance(rpc_urls, str) else rpc_urls)
     try:
         yield ChainClient(backend, await load_network(backend, settlement))
     finally:

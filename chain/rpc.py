@@ -5,16 +5,22 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import aiohttp
 
-from chain.backend import BackendUnavailable, RpcError
+from chain.backend import LIMIT_EXCEEDED, BackendUnavailable, RpcError
 from chain.errors import ChainError
 from chain.nesting import too_deep
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """Longer answers are refused instead of read; a range of logs can be asked for in parts."""
+MOST_SAID = 500
+"""Characters kept of what a node says."""
+NO_ANSWERS = (401, 402, 403, 429, 502, 503, 504)
+"""HTTP statuses of a node that does not serve this caller, or not now, whatever its body says."""
+LIMITS = ("rate limit", "too many requests", "limit exceeded", "request limit", "daily request count", "compute units")
+SHORTEST_SECRET = 6
 
 
 class NotAnRpcUrl(ChainError, ValueError):
@@ -39,7 +45,7 @@ class RpcBackend:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise NotAnRpcUrl("The RPC URL is not an http or https address with a host name: check --rpc or rpc_urls.")
-        self._url = url
+        self._url, self._secrets = url, _secrets(parts)
         self.endpoint = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=connect_timeout_s)
         self._session, self._own_session = session, session is None
@@ -53,7 +59,9 @@ class RpcBackend:
         if (refusal := answer.get("error")) is not None:
             raise self._refusal(refusal)
         if answer.get("id") != request_id:
-            raise BackendUnavailable(self.endpoint, f"its answer carries the id {answer.get('id')!r} instead of {request_id}")
+            raise BackendUnavailable(
+                self.endpoint, f"its answer carries the id {self._clean(repr(answer.get('id')))} instead of {request_id}"
+            )
         if "result" not in answer:
             raise BackendUnavailable(self.endpoint, "its answer has neither a result nor an error")
         return answer["result"]
@@ -76,7 +84,7 @@ class RpcBackend:
                     answer += chunk
                     if len(answer) > MAX_ANSWER_BYTES:
                         raise BackendUnavailable(self.endpoint, f"its answer is longer than {MAX_ANSWER_BYTES} bytes")
-                if response.status != 200 and not answer.lstrip().startswith(b"{"):
+                if response.status in NO_ANSWERS or (response.status != 200 and not answer.lstrip().startswith(b"{")):
                     raise BackendUnavailable(self.endpoint, f"HTTP status {response.status}")
                 return bytes(answer)
         except TimeoutError as error:
@@ -101,4 +109,22 @@ class RpcBackend:
     def _refusal(self, error: object) -> RpcError | BackendUnavailable:
         if not isinstance(error, dict) or not isinstance(error.get("code"), int):
             return BackendUnavailable(self.endpoint, "its error has no code")
-        return RpcError(error["code"], str(error.get("message", "")), error.get("data"))
+        code, said = error["code"], self._clean(str(error.get("message", "")))
+        too_much = code == LIMIT_EXCEEDED and "results" in said  # asked for at once, and not too often
+        if not too_much and (code in (LIMIT_EXCEEDED, 429) or any(words in said.lower() for words in LIMITS)):
+            return BackendUnavailable(self.endpoint, f"it limits its callers: {said}")
+        return RpcError(code, said, error.get("data"))
+
+    def _clean(self, said: str) -> str:
+        """What a node says, in short and on one line, without what is secret of the URL: some repeat it in their refusals."""
+        for secret in self._secrets:
+            said = said.replace(secret, "…")
+        return "".join(one if one.isprintable() else " " for one in said[:MOST_SAID])
+
+
+def _secrets(parts: SplitResult) -> list[str]:
+    """The pieces of the URL behind and before the host that may be a key, as written and decoded, longest first."""
+    fields = [field.partition("=")[2] or field for field in parts.query.split("&")]
+    pieces = [parts.username or "", parts.password or "", *parts.path.split("/"), *fields, parts.path, parts.query, parts.fragment]
+    both = {form for piece in pieces for form in (piece, unquote(piece)) if len(form) >= SHORTEST_SECRET}
+    return sorted(both, key=len, reverse=True)

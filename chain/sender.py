@@ -3,24 +3,27 @@
     ChainError
     ├── TransactionFailed    mined, and reverted; `receipt` says where
     ├── TransactionPending   (+ Recoverable) not mined within the time given; wait again
+    ├── Lost                 (+ Recoverable) a `BackendUnavailable`: it is unknown whether it arrived
     └── NonceTaken           (+ Recoverable) another transaction of the account took its place; look at the chain, decide anew
 
-Two processes with one key work, at the price of `NonceTaken` and of a retry now and then.
+While a transaction is waited for, what the node has lost is sent again, one left behind or passed over is outbid under its own nonce up to
+a limit, and a gap before it is filled. A call of which it is unknown whether it arrived keeps its nonce: the same call again is the same
+transaction, and another one can at most take its place. Two processes with one key work, at the price of `NonceTaken` and of a retry now
+and then. Long because whatever changes a nonce's fate is done under one lock, and read together.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
-from eth_account import Account
-
-from chain.backend import Backend, BackendUnavailable, Reverted, RpcError
+from chain.backend import Backend, BackendUnavailable, Reverted, RpcError, is_known
 from chain.errors import ChainError, Recoverable
+from chain.flights import Deed, FeeLimits, Fees, Flight, signed
 from chain.keys import NodeKey
 from chain.types import Address, to_hex
 
@@ -29,11 +32,17 @@ Receipt = dict[str, object]
 
 ATTEMPTS = 4
 KEPT_FLIGHTS = 256
-FEE_BUMP_PERCENT = 13
-"""A little more than the 10 % (geth) and 12.5 % (others) nodes ask of a replacement."""
 STUCK_POLLS = 5
 """Polls without a receipt after which a transaction is looked after: sent again, or outbid if the base fee left it behind."""
+MOST_TENDED = 16
+"""Nonces looked after at a time, the lowest first: those above wait for them anyway."""
+KEPT_LOST, LOST_S = 16, 300.0
+"""Calls of which it is unknown whether they arrived, and for how long the same call again is taken for the same."""
+DOUBTS = 3
+"""Looks that agree before a nonce is believed to be another transaction's: a node that is behind another one may say so for a while."""
+TRANSFER_GAS = 21_000
 NONCE_USED = ("nonce too low", "replacement transaction underpriced")
+TOO_CHEAP = ("underpriced", "less than block base fee", "fee too low", "gas price too low", "gas price below")
 log = logging.getLogger(__name__)
 
 
@@ -61,43 +70,38 @@ class NonceTaken(ChainError, Recoverable):
         super().__init__(f"transaction {tx_hash} can no longer be mined: nonce {nonce} was used by another one of the account")
 
 
-@dataclass(frozen=True, slots=True)
-class Fees:
-    """Wei per gas: the tip, and the most that is paid in all."""
+class Lost(BackendUnavailable):
+    """It is unknown whether a transaction arrived: it may be mined."""
 
-    tip: int
-    maximum: int
-
-    def raised(self, market: Fees) -> Fees:
-        """Enough to replace a transaction with these fees, and not less than the market asks."""
-        return Fees(max(_bumped(self.tip), market.tip), max(_bumped(self.maximum), market.maximum))
+    def __init__(self, silence: BackendUnavailable, flight: Flight) -> None:
+        self.flight = flight
+        super().__init__(silence.endpoint, f"{silence.reason}; whether transaction {flight.hashes[-1]} arrived is unknown")
 
 
 @dataclass(frozen=True, slots=True)
-class Flight:
-    """One nonce and what was sent for it: the newest signed bytes, and the hashes of all versions, newest last."""
+class _Market:
+    """What the newest block, `block`, lets expect: its base fee in wei per gas, and what to offer."""
 
-    nonce: int
-    to: Address | None
-    data: bytes
-    value: int
-    gas: int
     fees: Fees
-    raw: str
-    hashes: tuple[str, ...]
+    base_fee: int
+    block: int
 
 
 class Sender:
     """Sends from one account on one chain. Share it among tasks; make one per key.
 
-    `poll_s` is the pause between looks for a receipt.
+    `poll_s` is the pause between looks for a receipt, `limits` what transactions may cost.
     """
 
-    def __init__(self, backend: Backend, key: NodeKey, chain_id: int, *, poll_s: float = 0.5) -> None:
+    def __init__(self, backend: Backend, key: NodeKey, chain_id: int, *, poll_s: float = 0.5, limits: FeeLimits | None = None) -> None:
         self._backend, self._key, self._chain_id, self._poll_s = backend, key, chain_id, poll_s
+        self._limits = limits or FeeLimits()
         self._lock = asyncio.Lock()
         self._next: int | None = None
         self._flights: OrderedDict[int, Flight] = OrderedDict()
+        self._lost: OrderedDict[Deed, Flight] = OrderedDict()
+        self._doubts: Counter[int] = Counter()
+        self._told = -1
 
     @property
     def address(self) -> Address:
@@ -109,44 +113,58 @@ class Sender:
 
         Without `gas` it is estimated on the latest state, plus a quarter; give `gas` if it depends on one that waits.
         Raises `Reverted` if the estimate shows that it would fail, `RpcError` if the node refuses it (no funds, say),
-        `BackendUnavailable` if it is unknown whether it arrived: it may be mined, so look before doing it again.
+        `Lost` if it is unknown whether it arrived: it may be mined, and the same call again is then the same transaction.
         """
         async with self._lock:
+            if (lost := self._recently_lost((to, data, value))) is not None and await self._found_again(lost):
+                return self._lift(lost)
             gas = gas if gas is not None else await self._estimate(to, data, value)
-            fees = await self._market()
+            market = await self._market()
+            fees = market.fees
             for attempt in range(ATTEMPTS):
                 try:
-                    flight = self._sign(Flight(await self._take_nonce(), to, data, value, gas, fees, "", ()))
+                    flight = self._sign(Flight(await self._take_nonce(), to, data, value, gas, fees, "", ()), market)
                     await self._broadcast(flight)
                 except RpcError as error:
-                    self._next = None
-                    if attempt == ATTEMPTS - 1 or not _says(error, *NONCE_USED):
+                    self._next = higher = None
+                    if not _says(error, *NONCE_USED) and _says(error, *TOO_CHEAP):
+                        market = await self._market()
+                        higher = fees.raised(market.fees, self._limits.most)
+                    if attempt == ATTEMPTS - 1 or not (higher or _says(error, *NONCE_USED)):
                         raise
+                    fees = higher or fees
+                except Lost as lost_now:
+                    self._next = None
+                    self._doubt(lost_now.flight)
+                    raise
                 except BackendUnavailable:
                     self._next = None
                     raise
                 else:
-                    self._remember(flight)
-                    self._next = flight.nonce + 1
-                    return flight.hashes[-1]
+                    return self._lift(flight)
             raise AssertionError("the last attempt returns or raises")
 
-    async def wait(self, tx_hash: str, timeout_s: float = 60.0) -> Receipt:
-        """The receipt of a transaction once it is mined, or of the version that replaced it at a higher fee.
+    async def wait(self, tx_hash: str, timeout_s: float = 60.0, depth: int = 1) -> Receipt:
+        """The receipt of a transaction once it is mined, or of the version that replaced it at a higher fee, in a block with `depth`
+        blocks on top, itself included.
 
-        While it waits, what the node has lost is sent again and what the base fee left behind is sent with a higher fee.
-        Raises `TransactionFailed`, `TransactionPending`, `NonceTaken`, `BackendUnavailable`, `RpcError`.
+        While it waits, what the node has lost is sent again, as after a reorganisation, and what the base fee left behind or blocks
+        passed over is sent with a higher fee. Raises `TransactionFailed`, `TransactionPending`, `NonceTaken`, `BackendUnavailable`,
+        `RpcError`.
         """
         loop = asyncio.get_running_loop()
-        deadline, polls = loop.time() + timeout_s, 0
+        deadline, polls, mined = loop.time() + timeout_s, 0, False
         while True:
             silence: BackendUnavailable | None = None
             try:
                 receipt = await self._receipt(tx_hash)
-                if receipt is not None:
+                if receipt is not None and await self._is_deep(receipt, depth):
                     return receipt
                 polls += 1
-                if polls % STUCK_POLLS == 0:
+                undone, mined = mined and receipt is None, receipt is not None
+                if undone:
+                    log.warning("transaction %s is no longer mined: the chain was reorganised; it is sent again", tx_hash)
+                if receipt is None and (undone or polls % STUCK_POLLS == 0):
                     await self._look_after(tx_hash)
             except BackendUnavailable as error:
                 silence = error
@@ -165,28 +183,57 @@ class Sender:
                 return receipt
         return None
 
+    async def _is_deep(self, receipt: Receipt, depth: int) -> bool:
+        if depth <= 1:
+            return True
+        head = _number(await self._backend.request("eth_blockNumber", []), "eth_blockNumber")
+        return head - _number(receipt["blockNumber"], "a receipt") + 1 >= depth
+
     async def _look_after(self, tx_hash: str) -> None:
+        """Its own transaction, and those with lower nonces that it has to wait for."""
         async with self._lock:
             flight = self._flight(tx_hash)
             if flight is None:
                 return
-            if await self._count("latest") > flight.nonce:
+            mined = await self._count("latest")
+            if mined > flight.nonce:
                 if await self._receipt(tx_hash) is None:
-                    raise NonceTaken(tx_hash, flight.nonce)
+                    self._doubts[flight.nonce] += 1
+                    if self._doubts[flight.nonce] >= DOUBTS:
+                        raise NonceTaken(tx_hash, flight.nonce)
                 return
-            market = await self._market()
-            base_fee = await self._base_fee()
-            if flight.fees.maximum < base_fee:
-                flight = self._sign(replace(flight, fees=flight.fees.raised(market)))
-                log.info("transaction %s waits below the base fee; sent again with a higher fee as %s", tx_hash, flight.hashes[-1])
-            try:
-                await self._broadcast(flight)
-            except RpcError as error:
-                # Refused as a replacement or as too late: the receipt of an earlier version will tell.
-                if not _says(error, *NONCE_USED):
-                    raise
-            else:
-                self._remember(flight)
+            self._doubts.pop(flight.nonce, None)
+            market, pending = await self._market(), await self._count("pending")
+            for nonce in range(mined, min(flight.nonce + 1, mined + MOST_TENDED)):
+                known = self._flights.get(nonce)
+                if known is None and nonce >= pending:  # a gap that nothing of ours fills
+                    log.info("nonce %d is missing; an empty transaction fills it", nonce)
+                    known = self._sign(Flight(nonce, self.address, b"", 0, TRANSFER_GAS, market.fees, "", ()), market)
+                if known is not None:
+                    await self._tend(known, market, first=nonce == mined)
+
+    async def _tend(self, flight: Flight, market: _Market, *, first: bool) -> None:
+        """Sends it again, with a higher fee if it is below the base fee, or if it is the `first` to be mined and was passed over."""
+        before = flight
+        waited = asyncio.get_running_loop().time() - flight.since >= self._limits.patience_s
+        passed_over = first and waited and market.block - flight.block >= self._limits.passed_over
+        if flight.fees.maximum < market.base_fee or passed_over:
+            higher = flight.fees.raised(market.fees, self._limits.most)
+            if higher is not None:
+                flight = self._sign(replace(flight, fees=higher), market)
+                why = "was passed over" if passed_over else "waits below the base fee"
+                log.info("the transaction of nonce %d %s; sent again with a higher fee as %s", flight.nonce, why, flight.hashes[-1])
+            elif waited and self._told != flight.nonce:
+                self._told = flight.nonce
+                log.warning("the transaction of nonce %d waits: more than %d wei for a gas is not offered", flight.nonce, self._limits.most)
+        self._remember(flight)  # before it is known whether it arrived: if no answer comes it may be this version that is mined
+        try:
+            await self._broadcast(flight)
+        except RpcError as error:
+            # Refused as a replacement, as too cheap or as too late: the next look offers more, the receipt of an earlier version will tell.
+            if not _says(error, *NONCE_USED, *TOO_CHEAP):
+                self._remember(before)
+                raise
 
     async def _take_nonce(self) -> int:
         """The next nonce. What the node forgot of ours since (a restart, a reorganisation) is handed to it again first."""
@@ -202,25 +249,65 @@ class Sender:
         return self._next
 
     async def _broadcast(self, flight: Flight) -> None:
-        """Hand the bytes to the node; the same bytes twice are harmless, so a lost answer is asked for again."""
+        """Hand the bytes to the node; the same bytes twice are harmless, so a lost answer is asked for again. `Lost` if none comes, or
+        if what may have been taken then is refused now."""
+        silence: BackendUnavailable | None = None
         for attempt in range(ATTEMPTS):
             try:
                 await self._backend.request("eth_sendRawTransaction", [flight.raw])
-            except BackendUnavailable:
-                if attempt == ATTEMPTS - 1:
-                    raise
-                await asyncio.sleep(self._poll_s)
+            except BackendUnavailable as error:
+                silence = error
+                if attempt < ATTEMPTS - 1:
+                    await asyncio.sleep(self._poll_s)
             except RpcError as error:
-                if _says(error, "already known", "already imported"):
+                if is_known(error) or (_says(error, "nonce too low") and await self._is_known(flight)):
                     return
-                if _says(error, "nonce too low") and await self._is_known(flight.hashes[-1]):
-                    return
+                if silence is not None:
+                    raise Lost(silence, flight) from error
                 raise
             else:
                 return
+        if silence is not None:
+            raise Lost(silence, flight)
 
-    async def _is_known(self, tx_hash: str) -> bool:
-        return await self._backend.request("eth_getTransactionByHash", [tx_hash]) is not None
+    def _doubt(self, flight: Flight) -> None:
+        """Keeps what was lost, unless a caller has its hash already: that one knows what to wait for."""
+        if self._flight(flight.hashes[-1]) is None:
+            self._lost[flight.deed] = flight
+            while len(self._lost) > KEPT_LOST:
+                self._lost.popitem(last=False)
+
+    def _recently_lost(self, deed: Deed) -> Flight | None:
+        since = asyncio.get_running_loop().time() - LOST_S
+        for known in [known for known, flight in self._lost.items() if flight.since < since]:
+            del self._lost[known]
+        return self._lost.get(deed)
+
+    async def _found_again(self, lost: Flight) -> bool:
+        """Whether the transaction of which that was unknown is with the node, now at the latest; not if its nonce is another one's."""
+        try:
+            await self._broadcast(lost)
+        except RpcError as error:
+            self._doubts[lost.nonce] += 1
+            if _says(error, "nonce too low") and self._doubts[lost.nonce] < DOUBTS:
+                raise Lost(BackendUnavailable("the node", "its nonce is used, by what is unknown"), lost) from error
+            del self._lost[lost.deed]
+            return False
+        return True
+
+    def _lift(self, flight: Flight) -> str:
+        """It is with the node."""
+        self._remember(flight)
+        self._lost.pop(flight.deed, None)
+        self._doubts.pop(flight.nonce, None)
+        self._next = max(self._next or 0, flight.nonce + 1)
+        return flight.hashes[-1]
+
+    async def _is_known(self, flight: Flight) -> bool:
+        try:
+            return await self._backend.request("eth_getTransactionByHash", [flight.hashes[-1]]) is not None
+        except BackendUnavailable as silence:
+            raise Lost(silence, flight) from silence
 
     async def _estimate(self, to: Address | None, data: bytes, value: int) -> int:
         call: dict[str, object] = {"from": self.address, "data": to_hex(data), "value": hex(value)}
@@ -234,36 +321,21 @@ class Sender:
             raise
         return estimate + estimate // 4
 
-    async def _market(self) -> Fees:
+    async def _market(self) -> _Market:
         """Twice the base fee and the tip: good for six full blocks on end."""
         tip = _number(await self._backend.request("eth_maxPriorityFeePerGas", []), "eth_maxPriorityFeePerGas")
-        return Fees(tip, 2 * await self._base_fee() + tip)
-
-    async def _base_fee(self) -> int:
         head = await self._backend.request("eth_getBlockByNumber", ["latest", False])
-        return _number(head.get("baseFeePerGas") if isinstance(head, Mapping) else None, "the latest block")
+        if not isinstance(head, Mapping):
+            raise BackendUnavailable("the node", "it shows no latest block")
+        base_fee, block = _number(head.get("baseFeePerGas"), "the latest block"), _number(head.get("number"), "the latest block")
+        return _Market(Fees(tip, 2 * base_fee + tip).within(self._limits.most), base_fee, block)
 
     async def _count(self, tag: str) -> int:
         answer = await self._backend.request("eth_getTransactionCount", [self.address, tag])
         return _number(answer, "eth_getTransactionCount")
 
-    def _sign(self, flight: Flight) -> Flight:
-        signed = Account.sign_transaction(
-            {
-                "type": 2,
-                "chainId": self._chain_id,
-                "nonce": flight.nonce,
-                "to": bytes.fromhex(flight.to[2:]) if flight.to else b"",
-                "value": flight.value,
-                "data": flight.data,
-                "gas": flight.gas,
-                "maxFeePerGas": flight.fees.maximum,
-                "maxPriorityFeePerGas": flight.fees.tip,
-            },
-            self._key.secret(),
-        )
-        tx_hash = to_hex(bytes(signed.hash))
-        return replace(flight, raw=to_hex(bytes(signed.raw_transaction)), hashes=(*flight.hashes, tx_hash))
+    def _sign(self, flight: Flight, market: _Market) -> Flight:
+        return signed(replace(flight, since=asyncio.get_running_loop().time(), block=market.block), self._key, self._chain_id)
 
     def _remember(self, flight: Flight) -> None:
         self._flights[flight.nonce] = flight
@@ -272,10 +344,6 @@ class Sender:
 
     def _flight(self, tx_hash: str) -> Flight | None:
         return next((one for one in reversed(self._flights.values()) if tx_hash in one.hashes), None)
-
-
-def _bumped(price: int) -> int:
-    return price * (100 + FEE_BUMP_PERCENT) // 100 + 1
 
 
 def _says(error: RpcError, *words: str) -> bool:

@@ -1,11 +1,11 @@
-"""From a list of candidates to a tunnel: all are dialled and asked at once, the best by what was measured and offered is accepted."""
+"""From candidates to a tunnel: all are dialled and asked at once; the best by what was measured, offered and verified is taken."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chain.epochs import Timing
@@ -14,18 +14,21 @@ from chain.rules import Rules
 from chain.typed import Domain, Signed
 from chain.types import Address
 from consumer.carrying import Tunnel
+from consumer.reputations import Reputations
 from consumer.store import Store
 from consumer.tunnel import Door, ProviderFailed, dial
 from runtime.clock import Clock
 from wire.announcements import check_place
 from wire.answers import Match
 from wire.messages import Offer, SessionRequest
-from wire.ranking import score
+from wire.ranking import Reputation, Score, score
 from wire.refusals import Refused
 
 log = logging.getLogger(__name__)
 
 MOST_KNOCKED = 5
+VERIFY_S = 0.5
+"""The longest that is waited, once all doors are tried, for the proofs of the candidates' reputations."""
 KNOCK_S = 8.0
 """The longest that a candidate may take to be dialled, timed and asked."""
 ASIDE_S, MOST_ASIDE_S = 30.0, 1_800.0
@@ -37,7 +40,8 @@ NEARLY_SPENT_PERCENT = 75
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who dials, and by what. local_host: the source address of connections (None: any)."""
+    """Who dials, and by what. local_host: the source address of connections (None: any). reputations: what verifies them (None: nothing,
+    the resolver's are taken)."""
 
     key: NodeKey
     domain: Domain
@@ -45,6 +49,7 @@ class Caller:
     clock: Clock
     store: Store
     local_host: str | None
+    reputations: Reputations | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +62,22 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How a candidate is ranked. verified: whether its reputation was proven to this consumer, or is the resolver's word."""
+
+    score: Score
+    reputation: Reputation
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
-    """Through a door. rtt_us: as measured over the connection."""
+    """Through a door. rtt_us: as measured over the connection. standing: why it was the best."""
 
     tunnel: Tunnel
     match: Match
     rtt_us: int
+    standing: Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +135,63 @@ async def go_through_best(
     One is accepted at most: what was accepted binds the interval, so after that has failed another request is needed.
     """
     async with contextlib.AsyncExitStack() as doors:
-        knocked = await asyncio.gather(*(_knock(doors, request, match, caller) for match in candidates[:MOST_KNOCKED]))
+        knocked, verified = await _knock_and_verify(doors, request, candidates[:MOST_KNOCKED], caller)
         failures = [one for one in knocked if isinstance(one, Failure)]
         answers = [one for one in knocked if isinstance(one, Answer)]
         if not answers:
             return None, tuple(failures)
-        message, rules = request.message, caller.rules
-        best = max(answers, key=lambda one: _score(message, one, rules))
+        message = request.message
+        ranked = [(stand(message, one, verified, caller.rules), one) for one in answers]
+        for standing, one in ranked:
+            log.info("candidate %s: %s", one.match.provider, explained(standing, one.door.rtt_us))
+        standing, best = max(ranked, key=lambda pair: pair[0].score.total)
         caller.store.reserve(message.budget_to - message.budget_from, message.budget_from, message.budget_to)
         try:
             tunnel = await best.door.accept(request, best.offer, caller.store)
         except (ProviderFailed, Refused) as error:
             return None, (*failures, _failure(best.match.provider, error))
-        return Gone(tunnel, best.match, best.door.rtt_us), tuple(failures)
+        return Gone(tunnel, best.match, best.door.rtt_us, standing), tuple(failures)
+
+
+def stand(request: SessionRequest, answer: Answer, verified: Mapping[Address, Reputation], rules: Rules) -> Standing:
+    """By the round trip that was measured, the price that is asked and the reputation that is verified, if it is."""
+    match = answer.match
+    proven = verified.get(match.provider)
+    reputation = proven or Reputation(match.reputation_ppm, match.reputation_epoch)
+    price, rtt_us = answer.offer.message.price, answer.door.rtt_us
+    parts = score(request, rtt_us, reputation.ppm, match.bandwidth, price, rules, relayed=match.relayed)
+    return Standing(parts, reputation, proven is not None)
+
+
+def explained(standing: Standing, rtt_us: int) -> str:
+    """The parts of a score, for people."""
+    parts, reputation = standing.score, standing.reputation
+    source = f"epoch {reputation.epoch}" if reputation.epoch else "the prior"
+    by = "verified" if standing.verified else "by the resolver's word"
+    return (
+        f"score {parts.total} ppm: latency {parts.latency} ({rtt_us / 1000:.1f} ms), reputation {parts.reputation} ({source}, {by}), "
+        f"bandwidth {parts.bandwidth}, price {parts.price}{', through a relay' if parts.relayed else ''}"
+    )
+
+
+async def _knock_and_verify(
+    doors: contextlib.AsyncExitStack, request: Signed[SessionRequest], candidates: Sequence[Match], caller: Caller
+) -> tuple[list[Answer | Failure], Mapping[Address, Reputation]]:
+    """All doors at once, and meanwhile the reputations, which are waited for no longer than `VERIFY_S` after the doors."""
+    reputations = caller.reputations
+    if reputations is None:
+        return await asyncio.gather(*(_knock(doors, request, match, caller) for match in candidates)), {}
+    verifying = asyncio.create_task(reputations.verify([match.provider for match in candidates]))
+    try:
+        knocked = await asyncio.gather(*(_knock(doors, request, match, caller) for match in candidates))
+        if any(isinstance(one, Answer) for one in knocked):
+            await asyncio.wait({verifying}, timeout=VERIFY_S)
+    finally:
+        verifying.cancel()
+        await asyncio.gather(verifying, return_exceptions=True)
+    if not verifying.cancelled():
+        verifying.result()
+    return knocked, dict(reputations.verified)
 
 
 async def _knock(doors: contextlib.AsyncExitStack, request: Signed[SessionRequest], match: Match, caller: Caller) -> Answer | Failure:
@@ -166,9 +225,3 @@ def _failure(provider: Address, error: ProviderFailed | Refused) -> Failure:
         code = "provider_failed"
     log.info("provider %s is no use: %s", provider, error)
     return Failure(provider, code, error.message if isinstance(error, Refused) else str(error))
-
-
-def _score(request: SessionRequest, answer: Answer, rules: Rules) -> int:
-    match = answer.match
-    price = answer.offer.message.price
-    return score(request, answer.door.rtt_us, match.reputation_ppm, match.bandwidth, price, rules, relayed=match.relayed).total

@@ -15,15 +15,16 @@ from consumer.config import ConsumerConfig, Wishes
 from consumer.connecting import NEARLY_SPENT_PERCENT, Caller, Failure, Gone, go_through_best, had_its_end
 from consumer.finding import ask_resolvers, drawn, make_request, measure_masters
 from consumer.ledger import STORE, Spending
+from consumer.reputations import Reputations
 from consumer.socks import SocksServer
 from consumer.state import State
 from consumer.status import held, write
 from consumer.store import ForeignStore, Store
 from runtime.clock import Clock, SystemClock
-from runtime.database import DatabaseMismatch
 from runtime.log import start as start_log
 from runtime.loop import run as run_loop
 from runtime.loop import stop_on_signals, wait_for_either
+from runtime.storage import DatabaseMismatch
 from runtime.terminal import CommandFailed, UsageError
 from wire.answers import MasterRtt, MatchQuery
 from wire.http import PeerRefused
@@ -31,7 +32,6 @@ from wire.node import Node, open_node
 from wire.sessions import affordable_bytes
 
 log = logging.getLogger(__name__)
-
 T = TypeVar("T")
 
 MEASURE_EVERY_S = 600.0
@@ -138,12 +138,12 @@ class Journey:
     ) -> None:
         self._node, self._config, self._wishes, self._spending = node, config, wishes, spending
         self._store, self._state, self._entropy = store, state, entropy
-        self._caller = Caller(node.key, node.domain, node.network.rules, node.clock, store, config.local_host)
+        verifier = Reputations(node.chain, node.client, node.clock)
+        self._caller = Caller(node.key, node.domain, node.network.rules, node.clock, store, config.local_host, verifier)
         self._vector: tuple[MasterRtt, ...] = ()
         self._measured_at = -MEASURE_EVERY_S
-        self._aside = state.aside
+        self._aside, self._in_vain = state.aside, 0
         self._retiring: set[asyncio.Task[None]] = set()
-        self._in_vain = 0
 
     async def travel(self, stop: asyncio.Event) -> None:
         """Until `stop` is set. Raises `BudgetSpent`, and `CommandFailed` where waiting would not help."""

@@ -21,6 +21,7 @@ def print_status(found: Mapping[str, Any]) -> None:
         "SOCKS port": found["socks"],
         "provider": found["provider"] and f"{found['provider']} {found['region']}",
         "round trip": f"{found['rtt_us'] / 1000:.1f} ms" if found["rtt_us"] else "",
+        "reputation": _reputation(found) if found["provider"] else "",
         "price for one GiB": f"{tokens(int(found['price']))} DPN" if found["provider"] else "",
         "bytes": f"{found['bytes']}, receipted {found['receipted']}, by the provider's count {found['reported']}",
         "difference": f"{found['difference']} bytes that the provider counts more; they are not paid" if found["difference"] > 0 else "",
@@ -33,6 +34,12 @@ def print_status(found: Mapping[str, Any]) -> None:
     for name, shown in lines.items():
         if shown:
             typer.echo(f"{name:<24} {shown}")
+
+
+def _reputation(found: Mapping[str, Any]) -> str:
+    source = f"of epoch {found['reputation_epoch']}" if found["reputation_epoch"] else "what newcomers have"
+    by = "verified against the active root" if found["verified"] else "by the resolver's word"
+    return f"{found['reputation'] / 10_000:.1f} %, {source}, {by}"
 
 
 def print_receipts(sessions: Iterable[Mapping[str, Any]]) -> None:

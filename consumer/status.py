@@ -36,7 +36,9 @@ class Connection:
     """state: `looking` for a provider, `waiting` until `next_try`, `connected` or `ended`; code and said: why, `ok` and empty while all is
     well. since, time, next_try: UTC seconds. Wei are text, as they outgrow numbers: budget of this run, spent by its receipts, left;
     session: what the present one reserves; price: for one GiB. bytes: payload both ways; receipted: what receipts were signed for;
-    reported: the provider's own count; difference: reported less receipted. sessions: so far. aside: providers left alone for a while.
+    reported: the provider's own count; difference: reported less receipted. reputation: the provider's, in ppm, from the root of
+    reputation_epoch (0: the prior); verified: whether this connection has seen the proof, or took the resolver's word. sessions: so far.
+    aside: providers left alone for a while.
     """
 
     pid: int
@@ -53,6 +55,9 @@ class Connection:
     region: str
     price: str
     rtt_us: int
+    reputation: int
+    reputation_epoch: int
+    verified: bool
     bytes: int
     receipted: int
     reported: int

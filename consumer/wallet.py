@@ -148,7 +148,7 @@ class Wallet:
 @contextlib.asynccontextmanager
 async def open_wallet(settings: AccountConfig) -> AsyncIterator[Wallet]:
     """A wallet on the configured deployment, closed at the end."""
-    async with open_chain(settings.rpc_urls[0], settings.settlement) as chain:
+    async with open_chain(settings.rpc_urls, settings.settlement) as chain:
         client = Client(chain.network.domain)
         try:
             yield Wallet(chain, client)

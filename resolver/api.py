@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from chain.typed import Domain, Signed
+from chain.types import ZERO_ADDRESS, Address
 from resolver.service import Resolver
 from runtime.clock import Clock
 from wire import paths
@@ -14,16 +15,29 @@ from wire.answers import MatchQuery, ReportBatch
 from wire.http import answer, application, read
 from wire.messages import Announcement, Heartbeat, Leaving
 from wire.refusals import Refused
+from wire.relays import RelayPlace
 
 MOST_PROVIDERS = 100
 """In one answer of `GET /v1/providers`; `?after=ADDRESS` asks for the next ones."""
 
 
-def build(resolver: Resolver, domain: Domain, clock: Clock, status: Callable[[], web.Response]) -> web.Application:
+FindRelay = Callable[[Address], Awaitable[RelayPlace | None]]
+"""Where the relay of a master is; None if no such master is listed, or it runs none."""
+
+
+async def no_relay(_: Address) -> None:
+    """No master runs one."""
+
+
+def build(
+    resolver: Resolver, domain: Domain, clock: Clock, status: Callable[[], web.Response], find_relay: FindRelay = no_relay
+) -> web.Application:
     """The application that asks `resolver`; `status` answers `GET /v1/status`."""
 
     async def announcements(request: web.Request) -> web.Response:
-        return answer(resolver.announce(await read(request, Signed[Announcement])))
+        signed = await read(request, Signed[Announcement])
+        named = signed.message.relay
+        return answer(resolver.announce(signed, await find_relay(named) if named != ZERO_ADDRESS else None))
 
     async def heartbeats(request: web.Request) -> web.Response:
         return answer(resolver.heartbeat(await read(request, Signed[Heartbeat])))

@@ -16,13 +16,13 @@ from resolver.pending import MOST_MATCHES
 from resolver.terms import Terms
 from wire.answers import Match
 from wire.messages import SessionRequest
-from wire.ranking import score
+from wire.ranking import Reputation, score
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A connected provider. host, port: where it is dialled. region: empty if refuted. bandwidth: bit/s; price: wei per GiB;
-    reputation: ppm. relayed: whether that place is a relay's."""
+    """A connected provider. host, port: where it is dialled. region: empty if refuted. bandwidth: bit/s; price: wei per GiB.
+    relayed: whether that place is a relay's."""
 
     provider: Address
     host: str
@@ -31,7 +31,7 @@ class Candidate:
     bandwidth: int
     price: int
     rtt: Estimate
-    reputation: int
+    reputation: Reputation
     relayed: bool = False
 
 
@@ -64,7 +64,7 @@ def _match(request: SessionRequest, candidate: Candidate, terms: Terms) -> Match
     parts = score(
         request,
         candidate.rtt.high_us,
-        candidate.reputation,
+        candidate.reputation.ppm,
         candidate.bandwidth,
         candidate.price,
         terms.rules,
@@ -85,4 +85,5 @@ def _match(request: SessionRequest, candidate: Candidate, terms: Terms) -> Match
         reputation_ppm=parts.reputation,
         price_ppm=parts.price,
         relayed=candidate.relayed,
+        reputation_epoch=candidate.reputation.epoch,
     )

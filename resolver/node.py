@@ -17,6 +17,7 @@ from resolver.config import ResolverConfig
 from resolver.directory import PoolDirectory
 from resolver.dns import DnsProtocol, parse_zone, serve_dns
 from resolver.places import places_of
+from resolver.reputations import ReputationReader
 from resolver.service import Resolver, Surroundings
 from resolver.store import PoolStore
 from resolver.terms import Master, Terms
@@ -24,11 +25,9 @@ from runtime.clock import Clock
 from runtime.loop import every
 from wire.http import serve
 from wire.node import Node, open_node, status
+from wire.relays import RelayFinder, RelayPlace
 
 log = logging.getLogger(__name__)
-
-MOST_REPUTATIONS = 32
-"""Read from the chain in one tick, those read longest ago first."""
 
 
 async def run(config: ResolverConfig, stop: asyncio.Event, clock: Clock) -> None:
@@ -39,14 +38,13 @@ async def run(config: ResolverConfig, stop: asyncio.Event, clock: Clock) -> None
         stack.callback(store.close)
         surroundings = await read_surroundings(node.chain)
         resolver = Resolver(node.key, node.domain, store, clock, surroundings, config.max_presences)
-        reputations = ReputationReader(node.chain, resolver)
+        reputations = ReputationReader(node.chain, node.client, clock, resolver)
         log.info("the pool holds %d providers from before", len(resolver.entries))
 
         async def follow_chain() -> None:
             found = await read_surroundings(node.chain)
             known = resolver.surroundings
             resolver.surroundings = replace(found, reputations=known.reputations, places=known.places)
-            await reputations.read_some()
 
         async def find_masters() -> None:
             masters = resolver.surroundings.terms.masters
@@ -56,9 +54,10 @@ async def run(config: ResolverConfig, stop: asyncio.Event, clock: Clock) -> None
         async def sweep() -> None:
             resolver.sweep()
 
-        await stack.enter_async_context(_served(config, node, resolver, zone))
+        await stack.enter_async_context(_served(config, node, resolver, reputations, zone))
         async with asyncio.TaskGroup() as duties:
             duties.create_task(every(config.poll_s, follow_chain, stop, clock))
+            duties.create_task(every(config.poll_s, reputations.read_some, stop, clock))
             duties.create_task(every(2 * node.network.rules.heartbeat_s, find_masters, stop, clock))
             duties.create_task(every(node.network.rules.heartbeat_s / 4, sweep, stop, clock))
         log.info("stopped as asked; the pool is on disk")
@@ -71,43 +70,30 @@ async def read_surroundings(chain: ChainClient) -> Surroundings:
     return Surroundings(Terms(chain.network.timing, chain.network.rules, masters), view.registrations, {}, view.deposits)
 
 
-class ReputationReader:
-    """Keeps the reputations of connected providers by reading a few at a time, however many there are."""
-
-    def __init__(self, chain: ChainClient, resolver: Resolver) -> None:
-        self._chain, self._resolver = chain, resolver
-        self._waiting: list[Address] = []
-
-    async def read_some(self) -> None:
-        """Reads the next ones of the round and hands them to the resolver; those of providers that are gone are dropped."""
-        connected = {entry.provider for entry in self._resolver.connected()}
-        if not self._waiting:
-            self._waiting = sorted(connected)
-        block = await self._chain.final()
-        found = {p: ppm for p, ppm in self._resolver.surroundings.reputations.items() if p in connected}
-        for provider in self._waiting[:MOST_REPUTATIONS]:
-            reputation, epoch = await self._chain.settlement.reputation_of(provider, at=block)
-            if epoch and provider in connected:
-                found[provider] = reputation
-        del self._waiting[:MOST_REPUTATIONS]
-        self._resolver.surroundings = replace(self._resolver.surroundings, reputations=found)
-
-
 @contextlib.asynccontextmanager
-async def _served(config: ResolverConfig, node: Node, resolver: Resolver, zone: tuple[bytes, ...]) -> AsyncIterator[None]:
+async def _served(
+    config: ResolverConfig, node: Node, resolver: Resolver, reputations: ReputationReader, zone: tuple[bytes, ...]
+) -> AsyncIterator[None]:
     def state() -> web.Response:
         masters = len(resolver.surroundings.terms.masters)
         return status(
             node,
             pool=resolver.counts(),
             requests=resolver.pending.counts(),
+            reputations=reputations.counts(),
             masters=masters,
             placedMasters=len(resolver.surroundings.places),
             zone=config.zone,
             dnsPort=config.dns_port,
         )
 
-    runner = await serve(build(resolver, node.domain, node.clock, state), config.bind_host, config.port)
+    finder = RelayFinder(node.client, node.clock, node.network.rules)
+
+    async def find_relay(master: Address) -> RelayPlace | None:
+        listed = next((one for one in resolver.surroundings.terms.masters if one.address == master), None)
+        return await finder.find(listed.address, listed.endpoint) if listed is not None else None
+
+    runner = await serve(build(resolver, node.domain, node.clock, state, find_relay), config.bind_host, config.port)
     try:
         transport = None
         if config.dns_port:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from chain.keys import NodeKey
 from chain.typed import Domain, Signed, digest_of, sign, verify
-from chain.types import Address
+from chain.types import ZERO_ADDRESS, Address
 from chain.view import Deposit
 from resolver.estimates import estimate, estimate_relayed
 from resolver.latency import check_batch, is_confirmed, next_try
@@ -40,7 +40,9 @@ from runtime.clock import Clock
 from wire.answers import Matches, MatchQuery, PoolAnswer, PoolView, ProviderView, ReportBatch
 from wire.geography import Spot
 from wire.messages import Announcement, Heartbeat, Leaving, UptimeTicket
+from wire.ranking import Reputation
 from wire.refusals import Refused
+from wire.relays import RelayPlace
 from wire.sessions import check_request
 
 log = logging.getLogger(__name__)
@@ -53,12 +55,12 @@ MOST_LOOKS = 10
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the resolver knows from elsewhere. registered: providers; reputations: ppm, without an entry the prior holds; deposits: of
+    """What the resolver knows from elsewhere. registered: providers; reputations: without an entry the prior holds; deposits: of
     consumers, at the newest final block; places: where masters say they are."""
 
     terms: Terms
     registered: Container[Address]
-    reputations: Mapping[Address, int]
+    reputations: Mapping[Address, Reputation]
     deposits: Mapping[Address, Deposit] = field(default_factory=dict)
     places: Mapping[Address, Spot] = field(default_factory=dict)
 
@@ -90,9 +92,12 @@ class Resolver:
 
     # what providers say
 
-    def announce(self, signed: Signed[Announcement]) -> PoolAnswer:
-        """Raises `SignatureError` or `Refused`; then nothing is stored. So do the next three."""
+    def announce(self, signed: Signed[Announcement], relay: RelayPlace | None = None) -> PoolAnswer:
+        """Raises `SignatureError` or `Refused`; then nothing is stored. So do the next three. relay: where the named one is, or None:
+        reports say which way masters came and not where to, so without it consumers could be sent to any address in the world."""
         message, now = verify(signed, self._domain), self._clock.now()
+        if message.relay != ZERO_ADDRESS and relay != RelayPlace(message.relay, message.host, message.port):
+            raise Refused("not_a_relay", evidence={"relay": message.relay, "port": str(message.port)}, next_try=int(now) + 1)
         known = self._entries.get(message.provider)
         entry = announce(known, message, self.surroundings.terms, now)
         if known is None:
@@ -150,11 +155,11 @@ class Resolver:
 
     def _candidates(self, vector: Mapping[Address, int], without: Container[Address], now: float) -> Iterator[Candidate]:
         terms, reputations = self.surroundings.terms, self.surroundings.reputations
+        prior = Reputation(terms.rules.reputation_prior_ppm, 0)
         for one in self.listed(now):
-            entry = one.entry
+            entry, presence = one.entry, one.entry.presence
             if entry.provider in without:
                 continue
-            presence = entry.presence
             yield Candidate(
                 provider=entry.provider,
                 host=presence.host,
@@ -163,7 +168,7 @@ class Resolver:
                 bandwidth=presence.bandwidth,
                 price=presence.price,
                 rtt=estimate_relayed(vector, one.rtts, presence.relay, terms) if presence.is_relayed else estimate(vector, one.rtts, terms),
-                reputation=reputations.get(entry.provider, terms.rules.reputation_prior_ppm),
+                reputation=reputations.get(entry.provider, prior),
                 relayed=presence.is_relayed,
             )
 

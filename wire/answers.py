@@ -112,6 +112,7 @@ class Match:
 
     host, port: where it is dialled; empty and 0 for a request that reserves nothing. rtt_low_us, rtt_high_us: the round trip to it is
     estimated to lie between; the ranking takes the higher one. relayed: host and port are a relay's (`wire.relay`), at a cost in the score.
+    reputation_epoch: of the root that the reputation is from; 0 if it is the prior.
     """
 
     provider: Address
@@ -128,6 +129,7 @@ class Match:
     reputation_ppm: U32
     price_ppm: U32
     relayed: bool = False
+    reputation_epoch: U64 = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,12 @@ CommandFailed (`runtime.terminal`): the sentence is for the person
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from chain.canonical import decode
 from chain.client import ChainClient
-from chain.errors import CodecError
-from chain.merkle import verify
-from chain.messages import Leaf
-from chain.types import Address, Digest
+from chain.types import Address
 from chain.view import BlockStamp
 from runtime.terminal import CommandFailed, NothingToDo
-from wire.agreement import LeafPath
-from wire.http import Client, PeerError, PeerRefused
+from wire.active import ProvenLeaf, show_leaf
+from wire.http import Client
 
 
 class NoActiveRoot(NothingToDo):
@@ -34,31 +28,16 @@ class NoVerifiedLeaf(CommandFailed):
         super().__init__(f"No validator proved a record of {account} in the active root. " + "; ".join(reasons))
 
 
-@dataclass(frozen=True, slots=True)
-class ProvenLeaf:
-    """A leaf, seen to verify against the root that was active at a block. epoch: the root's."""
-
-    leaf: Leaf
-    path: tuple[Digest, ...]
-    epoch: int
-    root: Digest
-
-
 async def proven_leaf(client: Client, chain: ChainClient, account: Address, block: BlockStamp) -> ProvenLeaf:
     """The account's record in the root active at `block`. Raises `NoActiveRoot` or `NoVerifiedLeaf`."""
     record = await chain.settlement.active_record(block)
     if not any(record.root):
         raise NoActiveRoot
-    reasons, codes = [], []
+    reasons, codes = [], set()
     for validator in (await chain.view(block)).validators():
-        try:
-            found: LeafPath = decode(LeafPath, await client.get(validator.endpoint, f"/v1/leaves/{account}"))
-        except (PeerError, CodecError) as error:
-            reasons.append(f"{validator.endpoint}: {error}")
-            codes += [error.code] if isinstance(error, PeerRefused) else []
-            continue
-        leaf = Leaf(found.account, found.earned, found.spent, found.points, found.reputation)
-        if found.account == account and verify(record.root, leaf, found.path):
-            return ProvenLeaf(leaf, found.path, record.epoch, record.root)
-        reasons.append(f"{validator.endpoint}: its path does not lead to the active root 0x{record.root.hex()}")
-    raise NoVerifiedLeaf(account, reasons, absent=bool(codes) and set(codes) == {"not_found"})
+        shown = await show_leaf(client, validator, account, record)
+        if isinstance(shown, ProvenLeaf):
+            return shown
+        reasons.append(f"{validator.endpoint}: {shown.said}")
+        codes |= {shown.code} - {""}
+    raise NoVerifiedLeaf(account, reasons, absent=codes == {"not_found"})

@@ -4,7 +4,7 @@ Every part is in parts per million of the best there can be, the score is their 
 reached through a relay: one that carries its own traffic comes first unless it is much worse.
 
     latency      10^6 - rtt · 10^6 / maxRttUs
-    reputation   as on chain, the prior for a newcomer
+    reputation   as the active root has it, the prior for a newcomer
     bandwidth    bandwidth · 10^6 / FULL_BANDWIDTH, at most 10^6: what is claimed beyond that buys nothing
     price        10^6 - price · 10^6 / maxPrice of the request; free of charge is 10^6
 """
@@ -24,6 +24,14 @@ REPUTATION_WEIGHT_PPM = 300_000
 BANDWIDTH_WEIGHT_PPM = 150_000
 PRICE_WEIGHT_PPM = 150_000
 RELAYED_PPM = 700_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reputation:
+    """In ppm, as the root of `epoch` has it; epoch 0: of no root, it is the prior."""
+
+    ppm: int
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)

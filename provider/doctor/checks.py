@@ -53,7 +53,7 @@ async def examine(
     for finding in (*check_files(config), *check_disk(config.data_dir)):
         yield finding
     try:
-        async with open_chain(config.rpc_urls[0], config.settlement) as chain:
+        async with open_chain(config.rpc_urls, config.settlement) as chain:
             client = Client(chain.network.domain, config.bind_host)
             try:
                 visit = Visit(config, Node("provider", key, chain.backend, chain, client, clock))

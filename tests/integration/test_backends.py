@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import selectors
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -26,18 +22,13 @@ from web3 import AsyncWeb3
 from web3.exceptions import ContractCustomError
 
 from chain.backend import METHOD_NOT_FOUND, Backend, Reverted, RpcError
-from chain.inprocess import InProcessBackend
 from chain.keys import NodeKey
-from chain.rpc import RpcBackend
 from chain.sender import Sender, TransactionFailed
 from chain.types import Address, to_hex
+from tests.nodes import CHAIN_ID, KEY, running
 from tests.web3_over import BackendProvider, web3_over
 
 ROOT = Path(__file__).resolve().parents[2]
-ANVIL_PLACES = (ROOT / "node_modules/.bin/anvil", ROOT / "node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil")
-CHAIN_ID = 31337
-# The first account of the well-known test mnemonic: anvil funds it by itself, the other two are told to.
-KEY = NodeKey(bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
 SUPPLY = 10**24
 STRANGER = Address("0x" + "00" * 19 + "77")
 TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
@@ -459,58 +450,6 @@ async def client(chain: Chain) -> AsyncIterator[Client]:
     finally:
         if chain.kind != "in-process":
             await backend.close()
-
-
-@contextmanager
-def running(kind: str) -> Iterator[Callable[[], Backend]]:
-    if kind == "in-process":
-        one = InProcessBackend(chain_id=CHAIN_ID, balances={KEY.address: 10**22})
-        yield lambda: one
-        return
-    if kind == "served":
-        command = [sys.executable, "-m", "chain", "--port", "0", "--chain-id", str(CHAIN_ID), "--fund", f"{KEY.address}:10000"]
-    else:
-        command = [str(anvil()), "--port", "0", "--chain-id", str(CHAIN_ID), "--hardfork", "prague"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment())
-    try:
-        url = listening(process)
-        yield lambda: RpcBackend(url)
-    finally:
-        process.terminate()
-        code = process.wait(timeout=10)
-        if process.stdout is not None:
-            process.stdout.close()
-    if kind == "served":
-        assert code == 0, "the served chain ends cleanly when told to"
-
-
-def anvil() -> Path:
-    found = next((place for place in ANVIL_PLACES if place.exists()), None)
-    if found is None and not os.environ.get("CI"):
-        pytest.skip("anvil is not installed here; `npm ci` in the project's root brings it")
-    assert found is not None, "anvil is missing, and CI is where it must not be; run `npm ci` first"
-    return found
-
-
-def environment() -> Mapping[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
-
-
-def listening(process: subprocess.Popen[bytes]) -> str:
-    """The URL a chain prints when it is ready; waits 30 s at most."""
-    assert process.stdout is not None
-    os.set_blocking(process.stdout.fileno(), False)
-    deadline, printed = time.monotonic() + 30, b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        while (left := deadline - time.monotonic()) > 0 and selector.select(left):
-            chunk = process.stdout.read()
-            if chunk == b"":
-                break
-            printed += chunk or b""
-            if match := re.search(rb"[Ll]istening on (?:http://)?(127\.0\.0\.1:\d+)\s", printed):
-                return "http://" + match[1].decode()
-    raise AssertionError(f"no chain came up; it printed {printed.decode(errors='replace')!r}")
 
 
 def artifact() -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +11,19 @@ from pathlib import Path
 import pytest
 
 from chain.keys import NodeKey
+from chain.merkle import MerkleTree
+from chain.messages import Leaf
 from chain.rules import Rules
 from chain.typed import Domain, Signed, sign
 from chain.types import Address, Digest
+from consumer import connecting
 from consumer.connecting import MOST_KNOCKED, Aside, Caller, Failure, go_through_best
+from consumer.reputations import Reputations
 from consumer.store import Store
 from provider.sessions.covering import Cover
 from runtime.clock import SystemClock
+from tests.histories.table import DEPLOYER
+from tests.integration.test_verified_reputations import honest, stage
 from tests.tunnels import HOST as PROVIDER_HOST
 from tests.tunnels import PRICE, PROVIDER, Keys, provider_at
 from wire.answers import Match
@@ -129,3 +136,45 @@ def test_one_that_quotes_and_then_refuses_is_left_alone_whatever_it_says(
             store.close()
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"), [(True, "reputation 640000 (epoch 1, verified)"), (False, "reputation 1000000 (epoch 9, by the resolver's word)")]
+)
+def test_the_reputation_is_verified_meanwhile_and_not_waited_for_long(
+    tmp_path: Path, shown: bool, said: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Validators that show nothing until the consumer is done cost it `VERIFY_S` and the proof."""
+
+    async def refuse(_: Keys, claim: DemandClaim, session_id: Digest) -> Cover:
+        raise Refused("not_covered")
+
+    async def scene() -> None:
+        monkeypatch.setattr(Keys, "cover", refuse)
+        monkeypatch.setattr(connecting, "VERIFY_S", 20.0 if shown else 0.05)
+        for name in ("provider", "pool"):
+            (tmp_path / name).mkdir()
+        tree = MerkleTree([Leaf(PROVIDER.address, 0, 0, 0, 640_000), Leaf(OTHER.address, 0, 0, 0, 1), Leaf(DEPLOYER.address, 0, 0, 0, 0)])
+        store = Store(tmp_path / "consumer.sqlite", CONSUMER.address, DOMAIN)
+        try:
+            async with (
+                stage(tmp_path / "pool", honest, honest, honest, honest, tree=tree) as stand_in,
+                provider_at(tmp_path / "provider", LENIENT) as served,
+            ):
+                if not shown:
+                    stand_in.gate.clear()
+                offered = match(PROVIDER_HOST, served.listener.port)
+                offered = replace(offered, provider=PROVIDER.address, reputation_ppm=10**6, reputation_epoch=9)
+                reputations = Reputations(stand_in.scene.chain, stand_in.client, stand_in.clock)
+                caller = Caller(CONSUMER, DOMAIN, LENIENT, SystemClock(), store, None, reputations)
+                gone, _ = await go_through_best(request(max_price=PRICE), [offered], caller)
+                assert gone is None
+                assert stand_in.gate.is_set() is shown
+                stand_in.gate.set()
+        finally:
+            store.close()
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(scene())
+    assert f"candidate {PROVIDER.address}: score" in caplog.text
+    assert said in caplog.text

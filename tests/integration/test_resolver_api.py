@@ -21,7 +21,7 @@ from chain.canonical import decode, encode
 from chain.keys import NodeKey
 from chain.typed import Domain, members, sign, verify
 from chain.types import Address, Digest
-from resolver.api import build
+from resolver.api import FindRelay, build, no_relay
 from resolver.service import Resolver
 from resolver.store import PoolStore
 from runtime.clock import ManualClock
@@ -48,7 +48,9 @@ from tests.unit.resolver.pool_world import (
 )
 from wire.answers import Matches, MatchQuery, PoolAnswer, PoolView, ProviderView, ReportBatch
 from wire.http import MAX_BODY, NETWORK_HEADER, answer, serve
+from wire.ranking import Reputation
 from wire.refusals import TABLE
+from wire.relays import RelayPlace
 
 T = TypeVar("T")
 
@@ -92,10 +94,10 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def served(path: Path, **options: Any) -> AsyncIterator[Served]:
+async def served(path: Path, *, find_relay: FindRelay = no_relay, **options: Any) -> AsyncIterator[Served]:
     clock = ManualClock(START)
     resolver, store = open_resolver(path, clock, **options)
-    runner = await serve(build(resolver, DOMAIN, clock, lambda: answer({"role": "resolver"})), "127.0.0.1", 0)
+    runner = await serve(build(resolver, DOMAIN, clock, lambda: answer({"role": "resolver"}), find_relay), "127.0.0.1", 0)
     try:
         connector = aiohttp.TCPConnector(force_close=True)
         async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10)) as http:
@@ -181,6 +183,23 @@ def test_neither_host_nor_port_is_shown_to_anyone(tmp_path: Path) -> None:
     on_loopback(tmp_path, go)
 
 
+def test_consumers_are_sent_to_the_relay_that_is_named_and_nowhere_else(tmp_path: Path) -> None:
+    relay = RelayPlace(MASTERS[0].address, "9.0.0.1", 7_300)
+
+    async def find_relay(master: Address) -> RelayPlace | None:
+        return relay if master == relay.master else None
+
+    async def go(node: Served) -> None:
+        said = announcement(host=relay.host, port=relay.port, relay=relay.master)
+        for elsewhere in ({"host": "20.1.2.3"}, {"port": 25}, {"relay": MASTERS[1].address}, {"relay": STRANGER.address}):
+            status, body = await node.post("/v1/announcements", sign(replace(said, **elsewhere), DOMAIN, PROVIDER))
+            assert refused(status, body) == "not_a_relay"
+        assert not node.resolver.entries
+        assert (await node.accepted("/v1/announcements", sign(said, DOMAIN, PROVIDER))).state == "pending_verification"
+
+    on_loopback(tmp_path, go, find_relay=find_relay)
+
+
 def test_the_pool_is_listed_in_pages(tmp_path: Path) -> None:
     keys = [NodeKey(bytes([n]) * 32) for n in range(40, 45)]
 
@@ -221,14 +240,14 @@ def test_a_flood_of_strangers_leaves_room_for_registered_providers(tmp_path: Pat
     on_loopback(tmp_path, go, capacity=4)
 
 
-def test_a_match_shows_the_reputation_of_the_chain(tmp_path: Path) -> None:
+def test_a_match_shows_the_reputation_and_the_epoch_that_it_is_from(tmp_path: Path) -> None:
     async def go(node: Served) -> None:
         await node.accepted("/v1/announcements", sign(announcement(), DOMAIN, PROVIDER))
         await node.accepted("/v1/reports", ReportBatch(signed_reports()))
-        for reputations, expected in (({}, 200_000), ({PROVIDER.address: 640_000}, 640_000)):
+        for reputations, expected in (({}, (200_000, 0)), ({PROVIDER.address: Reputation(640_000, 7)}, (640_000, 7))):
             node.resolver.surroundings = replace(node.resolver.surroundings, reputations=reputations)
             (match,) = (await node.matches()).matches
-            assert match.reputation_ppm == expected
+            assert (match.reputation_ppm, match.reputation_epoch) == expected
 
     on_loopback(tmp_path, go)
 

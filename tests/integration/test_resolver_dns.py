@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from chain.keys import NodeKey
 from chain.typed import sign
 from resolver.directory import PoolDirectory
 from resolver.dns import MOST_SERVICES, DnsProtocol, answer_to, parse_zone, serve_dns
-from resolver.node import ReputationReader, read_surroundings
+from resolver.node import read_surroundings
 from runtime.clock import ManualClock
 from tests.deployments import MASTER, deployed
 from tests.deployments import PROVIDER as REGISTERED
@@ -26,7 +25,6 @@ from tests.unit.resolver.pool_world import (
     OTHER,
     PROVIDER,
     START,
-    TERMS,
     announcement,
     heartbeat_of,
     leaving_of,
@@ -185,20 +183,13 @@ def test_dig_reads_a_provider(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
-def test_masters_and_reputations_are_read_from_the_chain(tmp_path: Path) -> None:
-    """Nobody has pushed a reputation on this chain, so a newcomer's prior holds; who is gone is dropped."""
-
+def test_masters_are_read_from_the_chain() -> None:
     async def go() -> None:
         _, chain, _ = await deployed()
         found = await read_surroundings(chain)
         assert [(master.address, master.endpoint) for master in found.terms.masters] == [(MASTER.address, "127.3.0.1:7000")]
         assert found.terms.timing == chain.network.timing
         assert REGISTERED.address not in found.registered
-        resolver, store = open_resolver(tmp_path, ManualClock(START))
-        join(resolver, PROVIDER)
-        resolver.surroundings = replace(resolver.surroundings, terms=TERMS, reputations={PROVIDER.address: 7, OTHER.address: 9})
-        await ReputationReader(chain, resolver).read_some()
-        assert resolver.surroundings.reputations == {PROVIDER.address: 7}
-        store.close()
+        assert found.reputations == {}
 
     asyncio.run(go())

@@ -21,7 +21,7 @@ from resolver.pool import Entry, standing
 from resolver.service import Resolver
 from resolver.store import PoolStore
 from runtime.clock import ManualClock
-from runtime.database import DatabaseMismatch
+from runtime.storage import DatabaseMismatch
 from tests.unit.resolver.pool_world import (
     DOMAIN,
     HOST,

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from web3 import Web3
 
 from chain.abi import CONTRACTS, NotDeployed, artifact, call_data, creation_data, decode_output
+from chain.flights import Fees, Flight, transaction
 from chain.keys import SCRYPT_LIGHT, NodeKey, NotAKeystore, WrongPassphrase, decrypt, encrypt
 from chain.permit import VERSION, Permit, sign_permit
-from chain.sender import Fees, Flight, _signed
 from chain.typed import separator
 from chain.types import Address
 
@@ -153,7 +153,7 @@ def test_transactions_are_those_of_eth_account(
         },
         KEY.secret(),
     )
-    raw = _signed(KEY, chain_id, Flight(nonce, to, data, value, gas, Fees(tip, maximum), "", ()))
+    raw = transaction(KEY, chain_id, Flight(nonce, to, data, value, gas, Fees(tip, maximum), "", ()))
     assert raw == bytes(expected.raw_transaction)
     assert keccak(raw) == bytes(expected.hash)
 

@@ -14,12 +14,12 @@ from resolver.estimates import Estimate, estimate
 from resolver.matching import Candidate, rank, suits
 from resolver.pending import MOST_MATCHES
 from tests.unit.resolver.pool_world import MASTERS, RULES, START, STRANGER, TERMS, request_of
-from wire.ranking import FULL_BANDWIDTH
+from wire.ranking import FULL_BANDWIDTH, Reputation
 from wire.refusals import Refused
 from wire.sessions import check_request
 
 DIGEST = Digest(b"\x07" * 32)
-BASE = Candidate(Address("0x" + "aa" * 20), "5.6.7.8", 7400, "DE", 10**8, 10**15, Estimate(30_000, 50_000), 200_000)
+BASE = Candidate(Address("0x" + "aa" * 20), "5.6.7.8", 7400, "DE", 10**8, 10**15, Estimate(30_000, 50_000), Reputation(200_000, 3))
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,7 @@ def test_each_limit_of_a_request_holds(limits: dict[str, Any], fits: bool) -> No
 def test_the_parts_of_a_score_by_hand() -> None:
     (match,) = rank(request_of(max_price=4 * 10**15), DIGEST, [BASE], TERMS)
     assert (match.latency_ppm, match.reputation_ppm, match.bandwidth_ppm, match.price_ppm) == (900_000, 200_000, 100_000, 750_000)
+    assert match.reputation_epoch == 3
     assert match.score_ppm == 360_000 + 60_000 + 15_000 + 112_500
     assert (match.provider, match.region, match.bandwidth, match.price) == (BASE.provider, "DE", 10**8, 10**15)
     assert (match.host, match.port, match.rtt_low_us, match.rtt_high_us) == ("5.6.7.8", 7400, 30_000, 50_000)
@@ -70,7 +71,7 @@ def test_the_parts_of_a_score_by_hand() -> None:
     "better",
     [
         {"rtt": Estimate(30_000, 40_000)},
-        {"reputation": 300_000},
+        {"reputation": Reputation(300_000, 3)},
         {"bandwidth": 2 * 10**8},
         {"price": 5 * 10**14},
     ],
@@ -103,7 +104,7 @@ candidates = st.builds(
     host=st.just("5.6.7.8"),
     port=st.integers(1, 65_535),
     rtt=st.builds(Estimate, st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)),
-    reputation=st.integers(0, PPM),
+    reputation=st.integers(0, PPM).map(lambda ppm: Reputation(ppm, 1)),
 )
 
 

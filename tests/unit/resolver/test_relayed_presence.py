@@ -12,7 +12,7 @@ from resolver.matching import Candidate, rank
 from resolver.pool import CONNECTED, PENDING, Entry, announce, heartbeat, standing, take_reports
 from tests.unit.resolver.pool_world import MASTERS, OTHER, RULES, START, TERMS, announcement, heartbeat_of, report_of, request_of, unsigned
 from wire.messages import LatencyReport
-from wire.ranking import RELAYED_PPM
+from wire.ranking import RELAYED_PPM, Reputation
 from wire.refusals import Refused
 
 RELAY, ANOTHER = MASTERS[0].address, MASTERS[1].address
@@ -78,7 +78,7 @@ def test_all_bytes_go_by_the_relay_and_so_does_the_estimate() -> None:
 
 
 def test_a_relay_costs_three_tenths_of_the_score() -> None:
-    direct = Candidate(Address("0x" + "aa" * 20), "5.6.7.8", 7400, "DE", 10**8, 10**15, Estimate(30_000, 50_000), 200_000)
+    direct = Candidate(Address("0x" + "aa" * 20), "5.6.7.8", 7400, "DE", 10**8, 10**15, Estimate(30_000, 50_000), Reputation(200_000, 0))
     relayed = replace(direct, provider=Address("0x" + "bb" * 20), relayed=True)
     first, second = rank(request_of(), DIGEST, (relayed, direct), TERMS)
     assert (first.relayed, second.relayed) == (False, True)
