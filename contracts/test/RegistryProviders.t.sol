@@ -98,6 +98,14 @@ contract RegistryProvidersTest is Bundles {
         vm.assertEq(settlement.recipientOf(ALICE), COLD);
     }
 
+    /// Nobody is not asked whether it may: the registry says so itself.
+    function test_register_zeroRecipientAfterAnother() external {
+        vm.prank(ALICE);
+        settlement.setRecipient(ALICE, COLD);
+        vm.expectRevert(IRegistry.ZeroAddress.selector);
+        register(ALICE, address(0), address(0));
+    }
+
     /// No cycles: a referrer is named once, before anybody can have named the provider.
     function test_register_referrerFixed() external {
         register(ALICE, ALICE, address(0));

@@ -5,6 +5,7 @@ import {RewardToken} from "../src/RewardToken.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {ISettlement} from "../src/interfaces/ISettlement.sol";
 import {IVault} from "../src/interfaces/IVault.sol";
+import {Log} from "./Base.sol";
 import {Network} from "./Network.sol";
 import {Trees} from "./Trees.sol";
 
@@ -71,6 +72,18 @@ contract SettlementRootsTest is Network {
         vm.assertEq(settlement.lastPostedEpoch(), 0);
         vm.assertEq(settlement.pot(), 0);
         expectGuard(settlement, GUARDIAN, START);
+    }
+
+    function test_constructor_event() external {
+        ISettlement.Config memory config = settlementConfig();
+        wire(config, UNBOND_DELAY, EXIT_DELAY);
+        vm.recordLogs();
+        newSettlement(config);
+        Log[] memory logs = vm.getRecordedLogs();
+        vm.assertEq(logs.length, 1);
+        vm.assertEq(logs[0].topics[0], ISettlement.GuardianSet.selector);
+        vm.assertEq(logs[0].topics[1], bytes32(uint256(uint160(GUARDIAN))));
+        vm.assertEq(abi.decode(logs[0].data, (uint256)), START);
     }
 
     function test_constructor_noGuardian() external {
