@@ -24,7 +24,7 @@ from master.copying import copy_both_ways
 from master.places import Bounds, Holder, Places, less
 from master.waiting import MOST_WAITING, Waiter, WaitingRoom
 from runtime.clock import Clock
-from wire.connections import accepted
+from wire.connections import accepted, read_exactly
 from wire.refusals import Refused
 from wire.relay import (
     CALL,
@@ -132,7 +132,7 @@ class Relay:
                 connection.setblocking(False)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 async with asyncio.timeout(OPENING_S):
-                    found = parse_opening(await _read(connection, OPENING_BYTES))
+                    found = parse_opening(await read_exactly(connection, OPENING_BYTES))
                     if found is None:
                         self.counts["cut"] += 1
                         return
@@ -162,10 +162,10 @@ class Relay:
                 raise Refused("busy")
             nonce = self._entropy(NONCE_BYTES)
             await loop.sock_sendall(connection, CHALLENGE + nonce)
-            length = int.from_bytes(await _read(connection, 2))
+            length = int.from_bytes(await read_exactly(connection, 2))
             if length > MOST_REGISTRATION:
                 raise Refused("body_too_large")
-            content = await _read(connection, length)
+            content = await read_exactly(connection, length)
             check_registration(content, holder.provider, self._master, nonce, self._domain, self._rules, self._clock.now())
             waiter = self._room.add(connection, holder)
             if waiter is None:
@@ -222,14 +222,3 @@ async def relaying(
             accepting.cancel()
             await asyncio.gather(accepting, return_exceptions=True)
             await relay.close()
-
-
-async def _read(sock: socket.socket, size: int) -> bytes:
-    """Exactly so many bytes; `EOFError` if fewer come."""
-    loop, got = asyncio.get_running_loop(), bytearray()
-    while len(got) < size:
-        more = await loop.sock_recv(sock, size - len(got))
-        if not more:
-            raise EOFError
-        got += more
-    return bytes(got)

@@ -109,3 +109,14 @@ def _group_of(peername: tuple[str, ...] | None) -> str:
     """The group of a peer's address; empty for loopback."""
     address = ipaddress.ip_address(peername[0].partition("%")[0] if peername else "127.0.0.1")
     return "" if address.is_loopback else group_prefix(address)
+
+
+async def read_exactly(sock: socket.socket, size: int) -> bytes:
+    """So many bytes of a socket that does not block; `EOFError` if fewer come."""
+    loop, got = asyncio.get_running_loop(), bytearray()
+    while len(got) < size:
+        more = await loop.sock_recv(sock, size - len(got))
+        if not more:
+            raise EOFError
+        got += more
+    return bytes(got)

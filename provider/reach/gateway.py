@@ -19,7 +19,7 @@ from async_upnp_client.client import UpnpRequester, UpnpService
 from async_upnp_client.client_factory import UpnpFactory
 from async_upnp_client.const import HttpRequest, HttpResponse
 from async_upnp_client.exceptions import UpnpActionError, UpnpCommunicationError, UpnpError
-from async_upnp_client.search import async_search
+from async_upnp_client.search import SsdpSearchListener
 from async_upnp_client.utils import CaseInsensitiveDict
 
 from provider.reach.mapping import NotMapped
@@ -108,17 +108,22 @@ async def _answers(local_host: str, search_at: tuple[str, int] | None) -> list[t
     found: dict[str, str] = {}
     of_host: Counter[str] = Counter()
 
-    async def noted(answer: CaseInsensitiveDict) -> None:
+    def noted(answer: CaseInsensitiveDict) -> None:
         location, teller = str(answer.get("location", "")), str(answer.get("_host", ""))
         if location not in found and len(found) < MOST_ASKED and of_host[teller] < MOST_OF_ONE_HOST and _is_its_own(location, teller):
             found[location] = teller
             of_host[teller] += 1
 
     source = (local_host, 0) if local_host else None
+    listener = SsdpSearchListener(callback=noted, source=source, target=search_at, timeout=SEARCH_S, search_target=SEARCHED)
     try:
-        await async_search(noted, timeout=SEARCH_S, search_target=SEARCHED, source=source, target=search_at)
+        await listener.async_start()
+        listener.async_search()
+        await asyncio.sleep(SEARCH_S)
     except (OSError, UpnpError) as error:
         raise NotMapped("no_gateway", f"the network cannot be asked for a router ({type(error).__name__})") from error
+    finally:
+        listener.async_stop()  # also when the provider is told to stop meanwhile, which the library's own search forgets
     return [(host, location) for location, host in found.items()]
 
 

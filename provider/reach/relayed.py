@@ -24,6 +24,7 @@ from provider.measuring import Measuring
 from provider.presence import Presence
 from provider.reach.listener import Listener
 from wire.addresses import parse_ip
+from wire.connections import read_exactly
 from wire.refusals import Refused
 from wire.relay import (
     ALIVE_S,
@@ -201,7 +202,7 @@ class Relayed:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await loop.sock_sendall(sock, opening(REGISTER, node.address))
             await _expect(sock, CHALLENGE)
-            nonce = Digest(await _read(sock, NONCE_BYTES))
+            nonce = Digest(await read_exactly(sock, NONCE_BYTES))
             said = RelayRegistration(node.address, place.master, int(node.clock.now()), nonce)
             await loop.sock_sendall(sock, registration_bytes(sign(said, node.domain, node.key)))
             await _expect(sock, WAITING)
@@ -210,25 +211,14 @@ class Relayed:
         """Whether a caller came; False if the relay says something else. Not a byte more is read: what follows is TLS."""
         while True:
             async with asyncio.timeout(3 * ALIVE_S):
-                word = await _read(sock, 1)
+                word = await read_exactly(sock, 1)
             if word != WAITING:
                 return word == CALLED
 
 
 async def _expect(sock: socket.socket, word: bytes) -> None:
-    found = await _read(sock, 1)
+    found = await read_exactly(sock, 1)
     if found == REFUSED:
-        raise Refused(refusal_code(await _read(sock, (await _read(sock, 1))[0])))
+        raise Refused(refusal_code(await read_exactly(sock, (await read_exactly(sock, 1))[0])))
     if found != word:
         raise EOFError
-
-
-async def _read(sock: socket.socket, size: int) -> bytes:
-    """Exactly so many bytes; `EOFError` if fewer come."""
-    loop, got = asyncio.get_running_loop(), bytearray()
-    while len(got) < size:
-        more = await loop.sock_recv(sock, size - len(got))
-        if not more:
-            raise EOFError
-        got += more
-    return bytes(got)

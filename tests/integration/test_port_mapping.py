@@ -7,6 +7,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -181,6 +182,29 @@ def test_a_port_is_mapped_renewed_and_taken_back() -> None:
             assert router.searched == 1, "a renewal asks the router it knows"
             await mapping.end()
             assert router.mappings == {}
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+def files_open() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_search_that_is_broken_off_leaves_no_socket() -> None:
+    async def scene() -> None:
+        router = Router()
+        async with a_router(router) as mapping:
+            before = files_open()
+            searching = asyncio.create_task(mapping.step())
+            for _ in range(500):
+                if router.searched:
+                    break
+                await asyncio.sleep(0.01)
+            searching.cancel()
+            await asyncio.gather(searching, return_exceptions=True)
+            await asyncio.sleep(0)  # a transport closes its socket in the loop's next turn
+            assert router.searched
+            assert files_open() == before
 
     asyncio.run(asyncio.wait_for(scene(), 30))
 
