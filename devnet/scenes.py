@@ -88,7 +88,7 @@ async def kill_poster(devnet: Devnet, eye: Observer, epoch: int) -> Kill | None:
     """
     timing, by_account = devnet.network.timing, {devnet.address(place.name): place.name for place in devnet.layout.of("validator")}
     while time.time() <= timing.post_end(epoch):
-        caught = next((tx for tx in await eye.chain.waiting() if _is_post(tx, devnet) and tx.sender in by_account), None)
+        caught = next((tx for tx in await eye.chain.waiting() if _is_post(tx, devnet, epoch) and tx.sender in by_account), None)
         if caught is not None:
             name, pid = by_account[caught.sender], devnet.processes.pid_of(by_account[caught.sender])
             devnet.processes.signal(name, signal.SIGKILL)
@@ -177,5 +177,6 @@ def open_files(pid: int) -> tuple[str, ...]:
     return tuple(paths)
 
 
-def _is_post(tx: Waiting, devnet: Devnet) -> bool:
-    return tx.to == devnet.network.settlement and tx.data[:4] == selector(POST)
+def _is_post(tx: Waiting, devnet: Devnet, epoch: int) -> bool:
+    """Whether it posts this epoch's root: the epoch is the first word of the attestation."""
+    return tx.to == devnet.network.settlement and tx.data[:4] == selector(POST) and int.from_bytes(tx.data[4:36]) == epoch

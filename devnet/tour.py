@@ -150,7 +150,7 @@ class Tour:
             _, second = await eye.chain.head()
             ended = self._timing.epoch_at(second) - 1
             posted = {log.epoch for log in await eye.chain.posted()}
-            epoch = ended if ended > 0 and ended not in posted and second < self._timing.intake_end(ended) else ended + 1
+            epoch = ended if ended > 0 and ended not in posted and second < self._timing.post_end(ended) else ended + 1
             self.say(f"Waiting for whoever posts epoch {epoch}.")
             kill = await scenes.kill_poster(devnet, eye, epoch)
             if kill is None or kill.mined_before:
