@@ -46,9 +46,9 @@ class Activate:
 
 @dataclass(frozen=True, slots=True)
 class Gather:
-    """Ask the others for their inventories of the covered epochs, and for the bytes behind them."""
+    """Ask the others for their inventories of these epochs, which a root would cover, and for the bytes behind them."""
 
-    epoch: int
+    epochs: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ def _steps(facts: Facts) -> Iterator[Step]:
     epoch = open_epoch(facts.timing, chain.second)
     if chain.convicted or epoch is None or chain.last_posted >= epoch or facts.sets is None or facts.me not in facts.stakes:
         return
-    yield Gather(epoch)
+    yield Gather(tuple(facts.sets))  # anew if the chain says meanwhile that others are covered
     situation = situation_of(facts, epoch)
     round_ = situation.round
     if round_ is not None and is_my_turn_to_propose(situation):

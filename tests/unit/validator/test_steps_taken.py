@@ -56,37 +56,37 @@ def every_step(one: Facts) -> list[Step]:
 
 
 def test_the_round_s_proposer_builds_once_and_records_what_is_stored() -> None:
-    assert every_step(facts()) == [Gather(1), Build(1, 0)]
-    assert every_step(facts(held=replace(HELD, candidate=True))) == [Gather(1), Record(1, 0)]
-    assert every_step(facts(OTHER)) == [Gather(1)]
+    assert every_step(facts()) == [Gather((1,)), Build(1, 0)]
+    assert every_step(facts(held=replace(HELD, candidate=True))) == [Gather((1,)), Record(1, 0)]
+    assert every_step(facts(OTHER)) == [Gather((1,))]
 
 
 def test_a_recorded_candidate_is_judged_then_signed_then_told_to_whoever_lacks_it() -> None:
     chain = replace(CHAIN, newest=RECORDED, recorded=RECORDED)
-    assert every_step(facts(OTHER, chain)) == [Gather(1), Judge(RECORDED), Ask(RECORDED)]
+    assert every_step(facts(OTHER, chain)) == [Gather((1,)), Judge(RECORDED), Ask(RECORDED)]
     bound = replace(HELD, bound=DIGEST)
-    assert every_step(facts(OTHER, chain, bound)) == [Gather(1), Sign(RECORDED), Ask(RECORDED)]
+    assert every_step(facts(OTHER, chain, bound)) == [Gather((1,)), Sign(RECORDED), Ask(RECORDED)]
     signed = replace(bound, signed=True)
-    assert every_step(facts(OTHER, chain, signed)) == [Gather(1), Tell(RECORDED), Ask(RECORDED)]
+    assert every_step(facts(OTHER, chain, signed)) == [Gather((1,)), Tell(RECORDED), Ask(RECORDED)]
     told = replace(signed, told=[node for node in NODES if node != OTHER])
-    assert every_step(facts(OTHER, chain, told)) == [Gather(1), Ask(RECORDED)]
+    assert every_step(facts(OTHER, chain, told)) == [Gather((1,)), Ask(RECORDED)]
 
 
 def test_what_is_recorded_and_not_final_yet_is_not_judged() -> None:
-    assert every_step(facts(OTHER, replace(CHAIN, newest=RECORDED))) == [Gather(1), Ask(RECORDED)]
+    assert every_step(facts(OTHER, replace(CHAIN, newest=RECORDED))) == [Gather((1,)), Ask(RECORDED)]
 
 
 def test_a_round_has_one_signature_whatever_is_recorded_later() -> None:
     chain = replace(CHAIN, newest=RECORDED, recorded=RECORDED)
     held = replace(HELD, bound=Digest(bytes([2]) * 32), signed=False)
-    assert every_step(facts(OTHER, chain, held)) == [Gather(1), Ask(RECORDED)]
+    assert every_step(facts(OTHER, chain, held)) == [Gather((1,)), Ask(RECORDED)]
 
 
 def test_who_has_the_quorum_posts_in_turn() -> None:
     chain = replace(CHAIN, second=OPENS + 1, newest=RECORDED, recorded=RECORDED)
     held = replace(HELD, bound=DIGEST, signed=True, told=NODES, quorum_since=OPENS + 1)
-    assert every_step(facts(FIRST, chain, held)) == [Gather(1), Post(RECORDED)]
-    assert every_step(facts(OTHER, chain, held)) == [Gather(1)]
+    assert every_step(facts(FIRST, chain, held)) == [Gather((1,)), Post(RECORDED)]
+    assert every_step(facts(OTHER, chain, held)) == [Gather((1,))]
     assert Post(RECORDED) in every_step(facts(OTHER, replace(chain, second=OPENS + 20), held))
 
 
@@ -103,7 +103,7 @@ def test_an_epoch_that_is_posted_or_not_read_yet_and_a_convict_s_own_are_left_al
 def test_a_ripe_root_is_activated_in_turn_and_an_intake_is_closed_whoever_else_does_what() -> None:
     ripe = replace(CHAIN, root=Ripening(1, 0, OPENS - 10), last_posted=1)
     assert every_step(facts(FIRST, ripe)) == [Activate(1, 0)]
-    assert every_step(facts(FIRST, CHAIN, replace(HELD, inventories=()))) == [CloseIntake(1), Gather(1), Build(1, 0)]
+    assert every_step(facts(FIRST, CHAIN, replace(HELD, inventories=()))) == [CloseIntake(1), Gather((1,)), Build(1, 0)]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,15 @@ def test_a_database_speaks_for_what_came_after_it(born: int, epoch: int, invento
     assert may_attest(TIMING, born, epoch) is attest
 
 
+def test_if_other_epochs_turn_out_to_be_covered_their_inventories_are_asked_for_before_anything_is_built() -> None:
+    one = facts()
+    first = next_step(one, ())
+    assert first == Gather((1,))
+    more = replace(one, sets={0: STAKES, 1: STAKES})
+    assert next_step(more, [first]) == Gather((0, 1))
+
+
 def test_what_was_lost_is_not_signed_anew() -> None:
     chain = replace(CHAIN, newest=RECORDED, recorded=RECORDED)
     held = replace(HELD, born=OPENS, inventories=())
-    assert every_step(facts(OTHER, chain, held)) == [Gather(1), Ask(RECORDED)]
+    assert every_step(facts(OTHER, chain, held)) == [Gather((1,)), Ask(RECORDED)]
