@@ -70,11 +70,12 @@ def _explained(settings: AuditConfig | AccountConfig, account: Address, epoch: i
 def explanation_in(audit: Audit, account: Address, epoch: int | None) -> Explanation:
     """The account's epoch (default: the last one covered) in what an audit recomputed; `CommandFailed` if it recomputed nothing."""
     from audit.explaining import explain as explain_account
+    from audit.verdicts import printable
     from validator.epoch import reckonings
 
     found = audit.recomputed
     if found is None:
-        why = "; ".join(f"{one.code}: {one.detail}" for one in audit.findings)
+        why = "; ".join(f"{one.code}: {printable(one.detail)}" for one in audit.findings)
         raise CommandFailed(f"Epoch {epoch or audit.epoch} cannot be recomputed, so it cannot be explained: {why}.")
     wanted = epoch or audit.covered[-1]
     told = reckonings(found.parent, found.manifest, found.evidence, found.timing, found.rules)
@@ -86,6 +87,7 @@ def _show(audit: Audit, found: Explanation, as_json: bool) -> None:
     import json
 
     from audit.picture import as_data, as_text
+    from audit.verdicts import printable
 
     if as_json:
         findings = [{"code": one.code, "detail": one.detail} for one in audit.findings]
@@ -93,5 +95,5 @@ def _show(audit: Audit, found: Explanation, as_json: bool) -> None:
         return
     typer.echo(as_text(found))
     if audit.findings:
-        told = "; ".join(f"{one.code}: {one.detail}" for one in audit.findings)
+        told = "; ".join(f"{one.code}: {printable(one.detail)}" for one in audit.findings)
         typer.echo(f"! The root of epoch {audit.epoch} is not what this says ({told}). Look at it with: dpn audit {audit.epoch}")

@@ -62,7 +62,7 @@ def _check(settings: AuditConfig, file: Path) -> bool:
     lines = file.read_bytes().splitlines()
 
     async def work() -> bool:
-        async with open_chain(settings.rpc_urls[0], settings.settlement) as chain:
+        async with open_chain(settings.rpc_urls, settings.settlement) as chain:
             for number, line in enumerate(lines, 1):
                 try:
                     omission: Omission = decode(Omission, line)

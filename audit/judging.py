@@ -66,6 +66,7 @@ class Case:
     findings: list[Finding] = field(default_factory=list)
     looked: Looked = field(default_factory=Looked)
     recomputed: Recomputed | None = None
+    signed: Mapping[Address, Signed[EpochAttestation]] = field(default_factory=dict)
 
 
 class Judging:
@@ -107,17 +108,15 @@ class Judging:
         state_digest = file_digest(encode_state(outcome.state))
         attestation = attestation_of(own, case.posted.manifest_digest, outcome, state_digest, case.posted.round)
         case.findings += posted_differences(case.posted, attestation)
-        said = await self._signed(case)
-        if said:
-            case.findings += signed_differences(next(iter(said.values())).message, attestation)
-
-    async def _signed(self, case: Case) -> Mapping[Address, Signed[EpochAttestation]]:
-        data = await transaction_data(self._chain, case.posted.at.transaction)
-        return signed_in_post(data, case.posted, self._network.domain)
+        if case.signed:
+            case.findings += signed_differences(next(iter(case.signed.values())).message, attestation)
 
     async def _check_signatures(self, case: Case) -> None:
         """The posting's: from its transaction; if they cannot be read there, whom the contract's event says that it required."""
-        recorded, said = set(case.view.signers[case.posted.epoch]), await self._signed(case)
+        recorded = set(case.view.signers[case.posted.epoch])
+        data = await transaction_data(self._chain, case.posted.at.transaction)
+        calls = signed_in_post(data, case.posted, self._network.domain)
+        case.signed = said = next((signed for signed in calls if set(signed) == recorded), {})  # the one that the contract took
         unread = "" if said else f"they cannot be read from the transaction {to_hex(case.posted.at.transaction)}"
         case.looked = replace(
             case.looked, signers=tuple(sorted(recorded)), validators=len(case.basis.stakes), signatures=len(said), unread=unread

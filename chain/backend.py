@@ -95,7 +95,8 @@ class Backend(Protocol):
 
 def is_known(error: RpcError) -> bool:
     """Whether a node refuses a transaction because it has it already."""
-    return any(words in error.message.lower() for words in ("already known", "already imported"))
+    said = error.message.lower().replace(" ", "")  # geth: already known; Nethermind: AlreadyKnown; Besu: Known transaction
+    return any(words in said for words in ("alreadyknown", "alreadyimported", "knowntransaction"))
 
 
 def _reason(data: bytes) -> str | None:

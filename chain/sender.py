@@ -206,7 +206,9 @@ class Sender:
             market, pending = await self._market(), await self._count("pending")
             for nonce in range(mined, min(flight.nonce + 1, mined + MOST_TENDED)):
                 known = self._flights.get(nonce)
-                if known is None and nonce >= pending:  # a gap that nothing of ours fills
+                if known is None and nonce >= pending:  # a gap: of what was lost, or of nothing that is ours
+                    known = next((lost for lost in self._lost.values() if lost.nonce == nonce), None)
+                if known is None and nonce >= pending:
                     log.info("nonce %d is missing; an empty transaction fills it", nonce)
                     known = self._sign(Flight(nonce, self.address, b"", 0, TRANSFER_GAS, market.fees, "", ()), market)
                 if known is not None:
@@ -260,7 +262,7 @@ class Sender:
                 if attempt < ATTEMPTS - 1:
                     await asyncio.sleep(self._poll_s)
             except RpcError as error:
-                if is_known(error) or (_says(error, "nonce too low") and await self._is_known(flight)):
+                if is_known(error) or await self._is_known(flight):  # each kind of node says it in its own words
                     return
                 if silence is not None:
                     raise Lost(silence, flight) from error
@@ -347,7 +349,8 @@ class Sender:
 
 
 def _says(error: RpcError, *words: str) -> bool:
-    return any(word in error.message.lower() for word in words)
+    said = error.message.lower().replace(" ", "")  # some nodes write these as one word
+    return any(word.replace(" ", "") in said for word in words)
 
 
 def _number(answer: object, what: str) -> int:

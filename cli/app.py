@@ -1,7 +1,8 @@
 """`dpn`: one command composed of the roles' own. A role is imported only when one of its commands runs.
 
-Exit codes: 0 done; 1 a fault of this program; 2 a setting, file or argument is wrong; 3 the chain or the deployment is not usable;
-4 a contract or a node refused; 5 there is nothing to do; 6 the fee is too high; 7 declined at the prompt, or nobody answered it;
+Exit codes: 0 done; 1 a fault of this program; 2 a setting, file or argument is wrong; 3 the chain, the deployment or the
+database's server is not usable; 4 a contract or a node refused; 5 there is nothing to do; 6 the fee is too high; 7 declined at the
+prompt, or nobody answered it;
 8 an audit found a difference, or not all that it needs; 130 stopped by Ctrl-C.
 """
 

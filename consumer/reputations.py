@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 
 from chain.client import ChainClient
-from chain.errors import Recoverable
+from chain.errors import ChainError, Recoverable
 from chain.types import Address, Digest
 from runtime.clock import Clock
 from wire.active import ActiveReputations
@@ -30,7 +30,7 @@ class Reputations:
         """Looks up those that are not known of the root that is active now. Ends quietly if the chain does not answer."""
         try:
             record, validators = await self._active.root()
-        except Recoverable:
+        except (ChainError, Recoverable):  # whatever it is, the resolver's word is there
             return
         if record.root != self._root or len(self.verified) > MOST_KEPT:
             self._root, self.verified = record.root, {}

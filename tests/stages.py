@@ -72,6 +72,7 @@ def test_stages(seed: int) -> list[Stage]:
 
 def deep_stages(seed: int) -> list[Stage]:
     deep = {"HYPOTHESIS_PROFILE": "deep", "FOUNDRY_PROFILE": "deep"}
+    streams = ("tests/integration/test_tunnels.py", "-k", "streams_opened_and_closed")
     crashes = ("tests/integration/validators/test_watcher.py", "-k", "stopped")
     return [
         Stage("forge", (str(FORGE), "test", "--fuzz-seed", str(seed), "--no-match-contract", "GasTest|InvariantsTest"), deep, "solidity"),
@@ -79,6 +80,7 @@ def deep_stages(seed: int) -> list[Stage]:
         Stage("mutation", python("-m", "tests.mutation.run", "--seed", str(seed)), lane="solidity"),
         Stage("property", python("-m", "pytest", "-q", "--timeout=3600", f"--hypothesis-seed={seed}", "tests/property"), deep, "python"),
         Stage("simulation", python("-m", "tests.simulation", str(seed), "50000"), lane="python"),
+        Stage("streams", python("-m", "pytest", "-q", "--timeout=3600", *streams), {"DPN_TUNNEL_STREAMS": "10000"}, "python"),
         Stage("crashes", python("-m", "pytest", "-q", "--timeout=3600", *crashes), deep, "python"),
         *(Stage(f"tour-{number}", tool("dpn", "demo")) for number in range(1, 4)),
     ]

@@ -104,7 +104,7 @@ def is_my_turn_to_propose(situation: Situation) -> bool:
 
 def waits_for_inventories(situation: Situation, ready: Mapping[int, Collection[Address]], sets: Mapping[int, Stakes]) -> bool:
     """Whether the proposer waits for more inventories than it needs: for a quarter of its round, then it takes what it has."""
-    if all(set(sets[epoch]) <= set(ready[epoch]) for epoch in sets):
+    if all(set(sets[epoch]) <= set(ready.get(epoch, ())) for epoch in sets):
         return False
     into = (situation.second - situation.timing.intake_end(situation.epoch)) % situation.timing.round_length
     return 4 * into < situation.timing.round_length

@@ -58,7 +58,7 @@ class Candidates:
 
         Raises `ManifestError`, or `Defect` if the own outcome would convict who signs it.
         """
-        chosen = {epoch: choose_inventories(ready[epoch], stakes) for epoch, stakes in basis.sets.items()}
+        chosen = {epoch: choose_inventories(ready.get(epoch, ()), stakes) for epoch, stakes in basis.sets.items()}
         inventories = {epoch: found for epoch, found in chosen.items() if found is not None}
         parent = await self._parent_state(basis, others)
         if len(inventories) < len(chosen) or parent is None:

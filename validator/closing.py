@@ -117,8 +117,9 @@ class Closing:
                 self._close_intake(epoch)
             case Activate(epoch, round_):
                 # Refused if it is active already: estimating says so, and nothing is sent.
-                await self._poster.send("activate", (epoch, round_), self._chain.settlement.activate())
-                self._activated = epoch
+                sent = await self._poster.send("activate", (epoch, round_), self._chain.settlement.activate())
+                if sent.refusal is None or sent.refusal.name != NOT_SENT:
+                    self._activated = epoch
             case _ if basis is None:
                 raise AssertionError(f"{step} without a basis")
             case Gather():

@@ -90,12 +90,13 @@ class Investigation:
     async def read_posting(self, posted: Posted, view: ChainView) -> None:
         """Keeps the signatures in the transaction that posted a root."""
         data = await transaction_data(self._chain, posted.at.transaction)
-        signed, accounts = signed_in_post(data, posted, self._chain.network.domain), answerable(view)
-        if not signed:
+        calls, accounts = signed_in_post(data, posted, self._chain.network.domain), answerable(view)
+        if not calls:
             log.info("epoch %d: its signatures cannot be read from transaction %s", posted.epoch, to_hex(posted.at.transaction))
-        for signer, attestation in signed.items():
-            if signer in accounts:
-                self._journal.keep_evidence(signer, attestation)
+        for signed in calls:
+            for signer, attestation in signed.items():
+                if signer in accounts:
+                    self._journal.keep_evidence(signer, attestation)
         self._read.add(posted.at.transaction)
 
     async def ask(self, view: ChainView, epoch: int, round_: int) -> None:

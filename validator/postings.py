@@ -5,7 +5,7 @@ Whoever carries a posting to the Settlement may do it through a contract of its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -29,13 +29,13 @@ LOOKS = 8
 """Places in one transaction's data that look like the call and are looked at."""
 
 
-def signed_in_post(data: bytes, posted: Posted, domain: Domain) -> dict[Address, Signed[EpochAttestation]]:
-    """Who signed the posted root, with the signatures, from the transaction's data; empty if the call cannot be found in it."""
-    for values in _calls(data, POST, (ATTESTATION, "bytes")):
-        message = _attestation(values[0])
-        if (message.epoch, message.round, message.root) == (posted.epoch, posted.round, posted.root):
-            return dict(_signed(message, values[1], domain))
-    return {}
+def signed_in_post(data: bytes, posted: Posted, domain: Domain) -> tuple[Mapping[Address, Signed[EpochAttestation]], ...]:
+    """Who signed the posted root, with the signatures, by each place in the transaction's data that looks like its call, without those that
+    nobody signed. Whoever carries it may put others beside the one that the contract took."""
+    calls = ((_attestation(values[0]), values[1]) for values in _calls(data, POST, (ATTESTATION, "bytes")))
+    wanted = (posted.epoch, posted.round, posted.root)
+    found = (dict(_signed(said, joined, domain)) for said, joined in calls if (said.epoch, said.round, said.root) == wanted)
+    return tuple(signed for signed in found if signed)
 
 
 def equivocation_in(data: bytes) -> tuple[int, int] | None:

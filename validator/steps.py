@@ -200,7 +200,7 @@ def _steps(facts: Facts) -> Iterator[Step]:
     chain, held = facts.chain, facts.held
     closed = facts.timing.epoch_at(facts.now - facts.timing.intake) - 1
     for one in covered_epochs(chain.through, closed):
-        if one not in held.inventories and may_sign_inventory(facts.timing, held.born, one):
+        if not chain.convicted and one not in held.inventories and may_sign_inventory(facts.timing, held.born, one):
             yield CloseIntake(one)
     if chain.root is not None and facts.me in chain.validators:
         first = proposer_of(chain.root.epoch, chain.root.round, chain.validators)

@@ -16,7 +16,7 @@ from chain.types import PPM, Address, Digest
 from chain.view import Listing
 from runtime.clock import Clock
 from wire.agreement import LeafPath
-from wire.http import Client, PeerError, PeerRefused
+from wire.http import Client, PeerError, PeerRefused, PeerUnavailable
 from wire.ranking import Reputation
 
 MOST_ASKED = 7
@@ -39,11 +39,12 @@ class ProvenLeaf:
 
 @dataclass(frozen=True, slots=True)
 class NoProof:
-    """Why a validator showed no leaf of the root. code: its refusal's, empty if it gave none."""
+    """Why a validator showed no leaf of the root. code: its refusal's, empty if it gave none. silent: whether nothing came in time."""
 
     validator: Listing
     code: str
     said: str
+    silent: bool = False
 
 
 async def show_leaf(client: Client, validator: Listing, account: Address, record: RootRecord) -> ProvenLeaf | NoProof:
@@ -51,7 +52,8 @@ async def show_leaf(client: Client, validator: Listing, account: Address, record
     try:
         found: LeafPath = decode(LeafPath, await client.get(validator.endpoint, f"/v1/leaves/{account}"))
     except (PeerError, CodecError) as error:
-        return NoProof(validator, error.code if isinstance(error, PeerRefused) else "", str(error))
+        code = error.code if isinstance(error, PeerRefused) else ""
+        return NoProof(validator, code, str(error), isinstance(error, PeerUnavailable))
     leaf = Leaf(found.account, found.earned, found.spent, found.points, found.reputation)
     if found.account == account and verify(record.root, leaf, found.path):
         return ProvenLeaf(leaf, found.path, record.epoch, record.root)
@@ -85,10 +87,10 @@ class ActiveReputations:
                 async with asyncio.timeout(PATIENCE_S):
                     shown = await show_leaf(self._client, validator, account, record)
             except TimeoutError:
-                shown = NoProof(validator, "", "nothing came in time")
+                shown = NoProof(validator, "", "nothing came in time", silent=True)
             if isinstance(shown, ProvenLeaf):
                 return Reputation(min(PPM, shown.leaf.reputation), shown.epoch)
-            if not shown.code:
+            if shown.silent:
                 self._silent[validator.account] = self._clock.now() + SILENT_S
             absent = absent and shown.code == "not_found"
         return Reputation(self._chain.network.rules.reputation_prior_ppm, 0) if absent else None

@@ -23,13 +23,18 @@ def pack(content: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=LEVEL, write_checksum=False, write_content_size=True).compress(content)
 
 
+def is_packed(content: bytes) -> bool:
+    """Whether these bytes begin as a frame does."""
+    return content.startswith(_MAGIC)
+
+
 def unpack(frame: bytes, most: int) -> bytes:
     """What is packed in a frame, in no more than `most` bytes of memory beside it.
 
     `CodecError`: `body_too_large` if it is more than `most` bytes, or asks for a window larger than that; `bad_encoding` if these bytes are
     not exactly one frame without a dictionary.
     """
-    if not frame.startswith(_MAGIC):
+    if not is_packed(frame):
         raise CodecError("bad_encoding", "a Zstandard frame is expected")
     try:
         said = zstandard.get_frame_parameters(frame)

@@ -143,6 +143,6 @@ def _claimed(facts: Facts) -> Check:
 
 
 def _private(facts: Facts) -> Check:
-    return compared(
-        "no archive, store, log or status names a destination or a consumer's address", facts.found, f"{facts.scanned} looked at"
-    )
+    wrong = facts.found if facts.unpacked else (*facts.found, "nothing of the archives was unpacked")
+    detail = f"{facts.scanned} looked at, with {facts.unpacked} packed values"
+    return compared("no archive, store, log or status names a destination or a consumer's address", wrong, detail)

@@ -62,7 +62,8 @@ class LeafSums:
 class Facts:
     """accounts: by place. origin_bytes: by consumer's name, both ways. refused: SOCKS replies to what must not be got.
     served: by epoch, from the archive; sums: by hand from it. leaves: by account, of the root `epoch`. claimed: what transfers brought, by
-    place. found: where a destination or a consumer's address was found, which should be nowhere; scanned: files and answers looked at."""
+    place. found: where a destination or a consumer's address was found, which should be nowhere; scanned: files and answers looked at;
+    unpacked: values of archives among them that had to be unpacked."""
 
     started: tuple[Started, ...]
     accounts: Mapping[str, Address]
@@ -81,6 +82,7 @@ class Facts:
     claimed: Mapping[str, int]
     found: tuple[str, ...]
     scanned: int
+    unpacked: int
 
     def name_of(self, account: Address) -> str:
         return next((name for name, one in self.accounts.items() if one == account), account)

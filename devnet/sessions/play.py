@@ -132,6 +132,7 @@ async def _tell(cast: Cast, eye: Observer, story: Story) -> Facts:
         claimed=claimed,
         found=searched.found,
         scanned=searched.looked_at,
+        unpacked=searched.unpacked,
     )
 
 

@@ -33,9 +33,8 @@ class Audit:
 class Facts:
     """false_epoch: the one whose first round was the liar's; dead: the one that nobody could post. validators: names by account, ascending.
 
-    signed: by validator that was asked, who signed the liar's candidate as far as it knows. states: by epoch, the digests of the state
-    that the validators serve the bytes of, by name. providers: the earned of each by the newest root, wei. sent: how many transactions
-    to `post` each validator has in blocks, by epoch. killed: names of those that were killed and started again.
+    signed: by validator that was asked, who signed the liar's candidate as far as it knows. states: by epoch and validator, whether it
+    serves the state's bytes. earned: of each provider by the newest root, wei. killed: names of those that were killed and started again.
     """
 
     false_epoch: int

@@ -38,7 +38,7 @@ class Ghost(Node):
 
 
 class Inventor(Node):
-    """Proposes another root than the inventories give, and signs it; or one of other epochs, or of fewer than two thirds."""
+    """Proposes another root than the inventories give, and signs it; in odd rounds one of other epochs. It signs nobody else's."""
 
     def statement(self, basis: Basis, manifest: Manifest, round_: int) -> Statement:
         said = super().statement(basis, manifest, round_)
@@ -92,7 +92,7 @@ class Thinner(Omitter):
 
 
 class Withholder(Node):
-    """Shows what it has to a part of the others, another part each time."""
+    """Shows candidates, proofs, inventories and its own signatures to a part of the others, another part each time."""
 
     def _shows(self, whom: Node) -> bool:
         return whom is self or (int(whom.me, 16) + int(self.world.now) // 40) % 2 == 0
@@ -143,7 +143,7 @@ class Equivocator(Node):
 
 
 class Hasty(Node):
-    """Records as soon as it can, whatever it has: it waits for nobody's inventory, and for no finality."""
+    """Takes every block for final: it builds upon, records and signs what may be undone."""
 
     def wake(self) -> float:
         depth, self.world.chain.depth = self.world.chain.depth, 1

@@ -82,8 +82,9 @@ def finality_broken(kind: type[Node], seed: int) -> Setting:
         (steps, "may_attest", forget, finality_broken, Waverer, "signed two statements"),
         (steps, "may_sign_inventory", forget, disks_lost, Node, "signed two inventories"),
         (Node, "_has_all", has_all, everything, Withholder, "has not every byte"),
-        (Node, "_fault_of", no_fault, everything, Thinner, "is not in the root"),
-        (simulated, "is_quorum", a_half, everything, Omitter, "is not in the root"),
+        (Node, "_fault_of", no_fault, everything, Thinner, "less than two thirds"),
+        (simulated, "is_quorum", a_half, everything, Omitter, "less than two thirds"),
+        (Node, "_close_intake", Omitter._close_intake, everything, Omitter, "is not in the root"),
     ],
 )
 def test_without_one_rule_some_history_breaks_a_property(

@@ -10,14 +10,16 @@ import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from chain.epochs import Timing
 from chain.types import Address, Wei
-from tests.simulation.chain import Block, Chain, State
+from tests.simulation.chain import NOTHING, Block, Chain, State
 from tests.simulation.liars import LIARS
 from tests.simulation.messages import Inventory, Statement, accounts, union_of
 from tests.simulation.node import Crashed, Node
 from validator.agreement import is_quorum, proposer_of
+from validator.epoch import covered_epochs
 
 TIMING = Timing(genesis=1_000, epoch_length=240, intake=20, post_window=140, challenge=60, margin=20, round_length=24, slots_per_epoch=5)
 BLOCK_S = 2
@@ -262,12 +264,18 @@ class World:
     def _judge_roots(self) -> None:
         """Every posted root is the recomputation of inventories of two thirds, upon its parent, and has all that was receipted."""
         block = self.chain.blocks[max(0, len(self.chain.blocks) - self.chain.depth)]
-        for root in block.state.roots:
+        posted = [root.statement for root in block.state.roots]
+        if any(one.epoch >= other.epoch for one, other in pairwise(posted)):
+            raise Broken(f"seed {self.setting.seed}: an epoch has two roots, or they are out of order")
+        for before, root in zip((None, *posted), block.state.roots, strict=False):
             said = root.statement
             if said.epoch <= self._checked:
                 continue
             self._checked = said.epoch
             self.found.posted += 1
+            parent, through = (NOTHING, 0) if before is None else (before.root, before.through)
+            if said.parent != parent:
+                raise Broken(f"seed {self.setting.seed}: the root of epoch {said.epoch} is not upon the one before")
             honest = [self.nodes[one] for one in root.signers if one not in self._faulty and one in self.nodes]
             if not honest:
                 raise Broken(f"seed {self.setting.seed}: the root of epoch {said.epoch} has no honest signer")
@@ -277,14 +285,19 @@ class World:
             whole = union_of(one for _, several in offered.manifest.covered for one in several)
             if not all(whole <= node.disk.proofs for node in honest):
                 raise Broken(f"seed {self.setting.seed}: who signed the root of epoch {said.epoch} has not every byte of it")
+            if [epoch for epoch, _ in offered.manifest.covered] != list(covered_epochs(through, said.epoch)):
+                raise Broken(f"seed {self.setting.seed}: the root of epoch {said.epoch} covers other epochs than are due")
             for epoch, inventories in offered.manifest.covered:
-                self._judge_inclusion(epoch, union_of(inventories))
+                self._judge_input(epoch, inventories)
 
-    def _judge_inclusion(self, epoch: int, union: frozenset[int]) -> None:
+    def _judge_input(self, epoch: int, inventories: tuple[Inventory, ...]) -> None:
+        union = union_of(inventories)
         final = self.chain.blocks[max(0, len(self.chain.blocks) - self.chain.depth)]
         anchor = self.chain.anchor(epoch, final)
         if anchor is None:
             raise Broken(f"seed {self.setting.seed}: epoch {epoch} was covered before its anchor was final")
+        if not is_quorum([one.validator for one in inventories], anchor.state.stakes):
+            raise Broken(f"seed {self.setting.seed}: the inventories of epoch {epoch} are of less than two thirds")
         for proof, holders in self._receipted[epoch].items():
             if is_quorum(holders, anchor.state.stakes) and proof not in union:
                 raise Broken(f"seed {self.setting.seed}: proof {proof} was receipted by two thirds and is not in the root of epoch {epoch}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +22,7 @@ from devnet.sessions.ledger import GIB, Served, Sums, sums
 from devnet.sessions.ledger import fee as fee_at
 from devnet.sessions.privacy import scan
 from devnet.sessions.report import report
+from wire.packing import pack
 
 PRICE = 10**16
 SIZES = {"consumer-1": 3_000_001, "consumer-2": 5_000_000, "consumer-3": 7_654_321}
@@ -90,6 +93,7 @@ SOUND = Facts(
     claimed={name: SUMS.earned[ACCOUNTS[name]] for name in ("provider-1", "provider-2", "provider-3", "provider-4")},
     found=(),
     scanned=80,
+    unpacked=40,
 )
 
 
@@ -147,6 +151,7 @@ def first_session(**changes: Any) -> Callable[[Facts], Facts]:
         (leaf("provider-3", earned=SUMS.earned[ACCOUNTS["provider-3"]] - 1), "each provider is paid"),
         (lambda f: replace(f, sums=Sums()), "each provider is paid"),
         (lambda f: replace(f, leaves={**f.leaves, TREASURY: LeafSums(SUMS.treasury + 1, 0)}), "the treasury"),
+        (lambda f: replace(f, unpacked=0), "names a destination"),
         (lambda f: replace(f, sums=replace(f.sums, earned=Counter({account(1): f.total_spent}))), "less by sessions"),
         (lambda f: replace(f, total_spent=f.total_spent + 1), "less by sessions"),
         (lambda f: replace(f, claimed={**f.claimed, "provider-1": 1}), "into their wallets"),
@@ -171,12 +176,22 @@ def test_the_search_looks_into_stores_logs_and_answers_but_not_at_what_the_opera
     home = tmp_path / "nodes" / "provider-1"
     (home / "data").mkdir(parents=True)
     (home / "config.toml").write_text("bind_host = '127.1.2.3'")
-    (home / "data" / "store.sqlite").write_bytes(b"\0nothing\0")
+    digits = b"".join(hashlib.sha256(bytes([n])).hexdigest().encode() for n in range(60))
+    database = sqlite3.connect(home / "data" / "store.sqlite")
+    database.execute("CREATE TABLE kept (packed BLOB, plain TEXT)")
+    database.execute("INSERT INTO kept VALUES (?, 'nothing')", (pack(b"nothing" * 30),))
+    database.commit()
     (tmp_path / "relay.log").write_text("127.1.2.3")
     needles = {"127.1.2.3": "a consumer"}
     assert scan(devnet, needles, {"provider-1": {"state": "connected"}}).found == ()
-    (home / "data" / "store.sqlite").write_bytes(b"\0x127.1.2.3\0")
+    database.execute("INSERT INTO kept VALUES (?, '')", (pack(digits + b"127.1.2.3" + digits),))
+    database.commit()
+    assert b"127.1.2.3" not in (home / "data" / "store.sqlite").read_bytes(), "packed, it does not stand there as it is"
+    assert len(scan(devnet, needles, {}).found) == 1
+    database.execute("UPDATE kept SET packed = NULL, plain = '127.1.2.3'")
+    database.commit()
+    database.close()
     (tmp_path / "provider-1.log").write_text("served 127.1.2.3")
     found = scan(devnet, needles, {"provider-1": {"peer": "127.1.2.3"}})
     assert len(found.found) == 3
-    assert found.looked_at == 3
+    assert (found.looked_at, found.unpacked) == (3, 0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 
+import pytest
+
 from chain.keys import NodeKey
 from chain.types import Digest, Wei
 from chain.view import BlockStamp, ChainView, Listing
@@ -12,6 +14,7 @@ from provider.sessions.egress import Resolver
 from provider.sessions.surroundings import Surroundings
 
 
+@pytest.mark.usefixtures("socket_enabled")
 def test_listed_addresses_and_names_and_the_own_address_are_known() -> None:
     account = NodeKey(b"\x05" * 32).address
     endpoints = ("203.0.113.7:8100", "[2001:4860::7]:8100", "127.1:8100", "no-such-name.invalid:8100")

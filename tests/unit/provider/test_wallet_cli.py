@@ -106,6 +106,7 @@ def test_a_missing_setting_is_named(keystore: Path) -> None:
     assert "rpc_urls" in said
 
 
+@pytest.mark.usefixtures("socket_enabled")
 def test_an_unreachable_chain_has_its_own_exit_code(keystore: Path) -> None:
     code, _, said = dpn("wallet", "balance", "--keystore", keystore, "--rpc", "http://127.0.0.1:9", "--settlement", "0x" + "11" * 20)
     assert code == 3

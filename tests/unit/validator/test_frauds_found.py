@@ -170,23 +170,32 @@ def test_signers_are_read_from_a_posting_also_one_that_a_contract_carried() -> N
     message = statement()
     signed = {key.address: sign(message, DOMAIN, key) for key in (ONE, OTHER)}
     data = call(message, b"".join(one.signature for one in signed.values()))
-    assert signed_in_post(data, POSTED, DOMAIN) == signed
+    assert signed_in_post(data, POSTED, DOMAIN) == (signed,)
     wrapped = encode(["address", "bytes"], [A, data])
-    assert signed_in_post(keccak(text="forward(address,bytes)")[:4] + wrapped, POSTED, DOMAIN) == signed
+    assert signed_in_post(keccak(text="forward(address,bytes)")[:4] + wrapped, POSTED, DOMAIN) == (signed,)
 
 
 def test_what_is_not_this_posting_gives_no_signers() -> None:
     message = statement()
     signature = sign(message, DOMAIN, ONE).signature
-    assert signed_in_post(call(message, signature), replace(POSTED, epoch=4), DOMAIN) == {}
-    assert signed_in_post(b"", POSTED, DOMAIN) == {}
-    assert signed_in_post(call(message, b""), POSTED, DOMAIN) == {}
-    assert signed_in_post(call(message, bytes(65) + signature[:64]), POSTED, DOMAIN) == {}
+    assert signed_in_post(call(message, signature), replace(POSTED, epoch=4), DOMAIN) == ()
+    assert signed_in_post(b"", POSTED, DOMAIN) == ()
+    assert signed_in_post(call(message, b""), POSTED, DOMAIN) == ()
+    assert signed_in_post(call(message, bytes(65) + signature[:64]), POSTED, DOMAIN) == ()
     whole = call(message, signature)
     for end in range(0, len(whole), 50):
         signed_in_post(whole[:end] + b"\xff" * 40, POSTED, DOMAIN)
     decoy = whole[:4] * 3 + whole
-    assert set(signed_in_post(decoy, POSTED, DOMAIN)) == {ONE.address}
+    assert [set(found) for found in signed_in_post(decoy, POSTED, DOMAIN)] == [{ONE.address}]
+
+
+def test_a_decoy_before_the_call_hides_no_signature() -> None:
+    message = statement()
+    other = replace(message, total_earned=message.total_earned + 1)
+    decoys = call(message, b"") + call(other, sign(other, DOMAIN, OTHER).signature)
+    found = signed_in_post(decoys + call(message, sign(message, DOMAIN, ONE).signature), POSTED, DOMAIN)
+    assert [set(signed) for signed in found] == [{OTHER.address}, {ONE.address}]
+    assert found[1][ONE.address].message == message
 
 
 def test_what_was_proven_is_read_from_the_proof() -> None:
