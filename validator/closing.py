@@ -34,6 +34,7 @@ from validator.steps import (
     Build,
     CloseIntake,
     Facts,
+    Follow,
     Gather,
     Held,
     Judge,
@@ -100,7 +101,6 @@ class Closing:
 
     async def step(self) -> None:
         """Does what can be done now. Raises `Recoverable` errors, of the chain; a peer that fails is no error."""
-        await self._catch_up(await self._lookout.look())
         tried: set[Step] = set()
         while True:
             sight = await self._lookout.look()
@@ -120,10 +120,12 @@ class Closing:
                 sent = await self._poster.send("activate", (epoch, round_), self._chain.settlement.activate())
                 if sent.refusal is None or sent.refusal.name != NOT_SENT:
                     self._activated = epoch
+            case Follow():
+                await self._follow(sight)
             case _ if basis is None:
                 raise AssertionError(f"{step} without a basis")
             case Gather():
-                self._ready = await self._candidates.collect(basis, self._others(sight))
+                self._ready = await self._candidates.collect(basis, self._sources(sight))
             case Build(_, round_):
                 await self._build(basis, round_, sight)
             case Record(epoch, round_):
@@ -135,7 +137,7 @@ class Closing:
             case Tell(candidate):
                 await self._tell(candidate, sight)
             case Ask(candidate):
-                await self._peers.attestations(self._others(sight), candidate.epoch, candidate.round, candidate.digest, basis.stakes)
+                await self._peers.attestations(self._sources(sight), candidate.epoch, candidate.round, candidate.digest, basis.stakes)
             case Post(candidate):
                 await self._post(candidate, basis.stakes)
 
@@ -158,14 +160,13 @@ class Closing:
 
     def _on_chain(self, sight: Sight) -> OnChain:
         roots = sight.view.roots()
-        root = Ripening(roots[-1].epoch, roots[-1].round, roots[-1].active_at) if roots else None
         return OnChain(
             second=sight.latest.timestamp,
             newest=sight.newest,
             last_posted=sight.last_posted,
             through=sight.parent.through,
             recorded=sight.recorded,
-            root=root if root is not None and root.epoch > self._activated else None,
+            posted=Ripening(roots[-1].epoch, roots[-1].round, roots[-1].active_at) if roots else None,
             validators=tuple(listing.account for listing in sight.view.validators()),
             convicted=self._is_convicted(sight),
         )
@@ -177,6 +178,8 @@ class Closing:
         return Held(
             born=self._born,
             inventories=self._closed,
+            activated=self._activated,
+            followed=_files_of(sight) <= self._fetched,
             complete={epoch: [signed.message.validator for signed in found] for epoch, found in self._ready.items()},
             candidate=basis is not None and round_ is not None and self._journal.candidate(basis.epoch, round_) is not None,
             bound=None if bound is None else digest_of(bound, self._domain),
@@ -218,7 +221,7 @@ class Closing:
 
     async def _build(self, basis: Basis, round_: int, sight: Sight) -> None:
         try:
-            candidate = await self._candidates.build(basis, self._ready, round_, self._others(sight))
+            candidate = await self._candidates.build(basis, self._ready, round_, self._sources(sight))
         except ManifestError as error:
             log.warning("epoch %d, round %d: nothing can be proposed: %s", basis.epoch, round_, error)
         except Defect as defect:
@@ -243,7 +246,7 @@ class Closing:
     async def _judge(self, recorded: Candidate, basis: Basis, sight: Sight) -> None:
         """Journals the recorded candidate if it is the own outcome; while bytes are missing nothing is said of it."""
         try:
-            bound = await self._candidates.judge(recorded, basis, self._others(sight))
+            bound = await self._candidates.judge(recorded, basis, self._sources(sight))
         except (Wrong, ManifestError) as wrong:
             log.warning("epoch %d, round %d: the candidate is not signed: %s", recorded.epoch, recorded.round, wrong)
             self._rejected.add(recorded.digest)
@@ -265,7 +268,7 @@ class Closing:
     async def _tell(self, recorded: Candidate, sight: Sight) -> None:
         told = self._told.setdefault(recorded.digest, set())
         mine = self._signatures(recorded)[self._key.address]
-        told |= await self._peers.push(mine, [peer for peer in self._others(sight) if peer.account not in told])
+        told |= await self._peers.push(mine, [peer for peer in self._sources(sight) if peer.stake and peer.account not in told])
 
     async def _post(self, candidate: Candidate, stakes: Stakes) -> None:
         held = self._signatures(candidate)
@@ -281,18 +284,20 @@ class Closing:
             if sent.refusal.name not in NOT_NOW:
                 self._refused.add(candidate.digest)
 
-    async def _catch_up(self, sight: Sight) -> None:
-        """Fetches state and manifest of the newest posted root if this validator has not computed it: it serves them and builds on them."""
-        roots = sight.view.roots()
-        if not roots:
-            return
-        newest = roots[-1]
-        for digest in {newest.state_digest, newest.manifest_digest} - self._fetched:
+    async def _follow(self, sight: Sight) -> None:
+        for digest in _files_of(sight) - self._fetched:
             try:
-                if await self._peers.file(digest, self._others(sight)) is not None:
+                if await self._peers.file(digest, self._sources(sight)) is not None:
                     self._fetched.add(digest)
             except Wrong as wrong:
-                log.warning("epoch %d: %s", newest.epoch, wrong)
+                log.warning("epoch %d: %s", sight.view.roots()[-1].epoch, wrong)
 
-    def _others(self, sight: Sight) -> tuple[Listing, ...]:
-        return tuple(listing for listing in sight.view.validators() if listing.account != self._key.address)
+    def _sources(self, sight: Sight) -> tuple[Listing, ...]:
+        """The others, those last that have no stake any more: for a while only those that leave may have what they signed."""
+        listed = (listing for listing in sight.view.listed("validator") if listing.account != self._key.address)
+        return tuple(sorted(listed, key=lambda listing: listing.stake == 0))
+
+
+def _files_of(sight: Sight) -> set[Digest]:
+    """The state and the manifest of the newest posted root; none before the first."""
+    return {digest for posted in sight.view.roots()[-1:] for digest in (posted.state_digest, posted.manifest_digest)}

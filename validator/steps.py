@@ -45,6 +45,13 @@ class Activate:
 
 
 @dataclass(frozen=True, slots=True)
+class Follow:
+    """Fetch the files of the posted root of an epoch: those that did not compute it serve them too, and build on them."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class Gather:
     """Ask the others for their inventories of these epochs, which a root would cover, and for the bytes behind them."""
 
@@ -102,12 +109,12 @@ class Post:
     candidate: Candidate
 
 
-Step = CloseIntake | Activate | Gather | Build | Record | Judge | Sign | Tell | Ask | Post
+Step = CloseIntake | Activate | Follow | Gather | Build | Record | Judge | Sign | Tell | Ask | Post
 
 
 @dataclass(frozen=True, slots=True)
 class Ripening:
-    """The newest posted root; active_at: the second from which on it can be activated."""
+    """A posted root; active_at: the second from which on it can be activated."""
 
     epoch: int
     round: int
@@ -119,8 +126,8 @@ class OnChain:
     """The chain as one validator sees it.
 
     second: of the newest block; newest, last_posted (the newest candidate and posted epoch) are read there. The others are read at the
-    newest final block: through (what the active root covers), recorded (the newest candidate), root (the newest posted, None before the
-    first and once it was seen to be active), validators (those listed with stake now, ascending), convicted (whether this one is barred).
+    newest final block: through (what the active root covers), recorded (the newest candidate), posted (the newest root that was not
+    cancelled, None before the first), validators (those listed with stake now, ascending), convicted (whether this one is barred).
     """
 
     second: int
@@ -128,7 +135,7 @@ class OnChain:
     last_posted: int
     through: int
     recorded: Candidate | None
-    root: Ripening | None
+    posted: Ripening | None
     validators: tuple[Address, ...]
     convicted: bool
 
@@ -137,16 +144,19 @@ class OnChain:
 class Held:
     """What one validator has: on its disk, but for what it merely remembers to save work.
 
-    born: the second in which its database was made. inventories: the epochs whose own inventory is signed. complete: by covered epoch, the
-    validators whose inventory is here with every byte behind it. candidate: whether one is stored for the open round. bound: the digest
-    journaled for the recorded candidate's epoch and round. signed: whether the own signature under it is stored. quorum_since: the second
-    in which signatures of two thirds of the stake on the newest candidate were first seen here, None without.
-    Remembered: told (the validators that have the own signature), rejected and refused (candidates never to be signed here, or that the
-    contract would not take).
+    born: the second in which its database was made. inventories: the epochs whose own inventory is signed. followed: whether the newest
+    posted root's state and manifest are here. complete: by covered epoch, the validators whose inventory is here with every byte behind it.
+    candidate: whether one is stored for the open round. bound: the digest journaled for the recorded candidate's epoch and round. signed:
+    whether the own signature under it is stored. quorum_since: the second in which signatures of two thirds of the stake on the newest
+    candidate were first seen here, None without.
+    Remembered: told (the validators that have the own signature), activated (the newest epoch whose root was seen to be active), rejected
+    and refused (candidates never to be signed here, or that the contract would not take).
     """
 
     born: int
     inventories: Collection[int]
+    activated: int
+    followed: bool
     complete: Mapping[int, Collection[Address]]
     candidate: bool
     bound: Digest | None
@@ -202,10 +212,13 @@ def _steps(facts: Facts) -> Iterator[Step]:
     for one in covered_epochs(chain.through, closed):
         if not chain.convicted and one not in held.inventories and may_sign_inventory(facts.timing, held.born, one):
             yield CloseIntake(one)
-    if chain.root is not None and facts.me in chain.validators:
-        first = proposer_of(chain.root.epoch, chain.root.round, chain.validators)
-        if is_my_turn_to_activate(facts.timing, chain.root.active_at, chain.second, facts.me, first, chain.validators):
-            yield Activate(chain.root.epoch, chain.root.round)
+    posted = chain.posted
+    if posted is not None and posted.epoch > held.activated and facts.me in chain.validators:
+        first = proposer_of(posted.epoch, posted.round, chain.validators)
+        if is_my_turn_to_activate(facts.timing, posted.active_at, chain.second, facts.me, first, chain.validators):
+            yield Activate(posted.epoch, posted.round)
+    if posted is not None and not held.followed:
+        yield Follow(posted.epoch)
     epoch = open_epoch(facts.timing, chain.second)
     if chain.convicted or epoch is None or chain.last_posted >= epoch or facts.sets is None or facts.me not in facts.stakes:
         return

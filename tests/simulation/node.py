@@ -113,11 +113,14 @@ class Node:
         final = chain.blocks[max(0, latest.number - chain.depth + 1)]
         timing, active = chain.timing, final.state.active(final.second)
         basis = self._basis(latest, final)
+        root = final.state.roots[-1] if final.state.roots else None
         recorded, newest, memory = final.state.candidate, latest.state.candidate, self.memory
         bound = None if recorded is None else self.disk.journal.get((recorded.epoch, recorded.round))
         round_ = None if basis is None else timing.round_at(basis.epoch, latest.second)
         held = steps.Held(
             born=self.disk.born,
+            activated=latest.state.last_posted,  # the simulated root matures by itself, as the contract's does: activating moves money
+            followed=root is None or root.statement.root in self.disk.states,
             inventories={epoch for epoch, validator in self.disk.inventories if validator == self.me},
             complete=memory.complete,
             candidate=basis is not None and round_ is not None and (basis.epoch, round_) in self.disk.candidates,
@@ -134,7 +137,7 @@ class Node:
             last_posted=latest.state.last_posted,
             through=0 if active is None else active.statement.through,
             recorded=recorded,
-            root=None,  # the simulated root matures by itself, as the contract's does: activating moves money
+            posted=None if root is None else steps.Ripening(root.statement.epoch, root.statement.round, root.active_at),
             validators=tuple(final.state.stakes),
             convicted=False,
         )
@@ -175,6 +178,10 @@ class Node:
         match step:
             case steps.CloseIntake(epoch):
                 self.write(lambda: self._close_intake(epoch))
+            case steps.Follow(epoch):
+                for root in self.world.chain.blocks[-1].state.roots:
+                    if root.statement.epoch == epoch:
+                        self._has_state(root.statement.root)
             case _ if basis is None:
                 raise AssertionError(f"{step} without a basis")
             case steps.Gather():
@@ -282,8 +289,9 @@ class Node:
 
     def _tell(self, statement: Statement) -> None:
         told = self.memory.told.setdefault(statement.digest, set())
+        stakes = self.world.chain.blocks[-1].state.stakes
         for account, peer in self.peers():
-            if account not in told and self.tell(peer, statement):
+            if account in stakes and account not in told and self.tell(peer, statement):
                 told.add(account)
 
     def tell(self, peer: Node, statement: Statement) -> bool:
@@ -316,8 +324,10 @@ class Node:
     # What it asks of others
 
     def peers(self) -> list[tuple[Address, Node]]:
-        listed = self.world.chain.blocks[-1].state.stakes
-        return [(account, self.world.nodes[account]) for account in listed if account != self.me]
+        """All others that are listed, those last that have no stake any more."""
+        stakes = self.world.chain.blocks[-1].state.stakes
+        others = ((account, node) for account, node in self.world.nodes.items() if node is not self)
+        return sorted(others, key=lambda one: one[0] not in stakes)
 
     def ask(self, peer: Node, question: Callable[[Node], T | None]) -> T | None:
         """What a peer answers; None if it cannot be reached, is down, or does not say."""

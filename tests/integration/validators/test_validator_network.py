@@ -169,6 +169,28 @@ def test_after_a_silent_proposer_the_next_round_posts(tmp_path: Path) -> None:
     asyncio.run(scene())
 
 
+def test_what_only_a_validator_that_leaves_still_has_is_fetched_from_it(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with a_world(tmp_path) as world:
+            late, leaver, *others = world.seats
+            await world.stop(late)
+            await world.hand_in(1, [leaver, *others])
+            await world.until_posted(1)
+            await world.move_to(world.network.timing.post_end(1) + world.network.timing.challenge + 1)
+            await world.step(world.seats)
+            await world.call(leaver.key, world.chain.registry.unbond(leaver.key.address, (await world.chain.view()).validators()[0].stake))
+            for seat in others:
+                await world.stop(seat)
+            await world.start(late)
+            await world.step([late])
+            (posted,) = (await world.chain.view()).roots()
+            assert late.running is not None
+            held = [late.running.archive.file(digest) is not None for digest in (posted.state_digest, posted.manifest_digest)]
+            assert held == [True, True]
+
+    asyncio.run(scene())
+
+
 def test_a_dead_epoch_is_covered_by_the_next_root(tmp_path: Path) -> None:
     async def scene() -> None:
         async with a_world(tmp_path) as world:

@@ -16,6 +16,7 @@ from validator.steps import (
     Build,
     CloseIntake,
     Facts,
+    Follow,
     Gather,
     Held,
     Judge,
@@ -41,7 +42,7 @@ OTHER = next(node for node in NODES if node != FIRST)
 RECORDED = Candidate(1, 0, DIGEST)
 
 CHAIN = OnChain(OPENS, None, 0, 0, None, None, NODES, convicted=False)
-HELD = Held(1_000, {1}, {1: NODES}, False, None, False, None, (), (), ())
+HELD = Held(1_000, {1}, 0, True, {1: NODES}, False, None, False, None, (), (), ())
 
 
 def facts(me: Address = FIRST, chain: OnChain = CHAIN, held: Held = HELD) -> Facts:
@@ -90,6 +91,13 @@ def test_who_has_the_quorum_posts_in_turn() -> None:
     assert Post(RECORDED) in every_step(facts(OTHER, replace(chain, second=OPENS + 20), held))
 
 
+def test_the_files_of_a_posted_root_are_fetched_by_whoever_lacks_them_also_by_one_without_stake() -> None:
+    posted, lacking = replace(CHAIN, posted=Ripening(1, 0, OPENS + 100), last_posted=1), replace(HELD, followed=False)
+    assert every_step(facts(OTHER, posted, lacking)) == [Follow(1)]
+    assert every_step(replace(facts(OTHER, posted, lacking), stakes={})) == [Follow(1)]
+    assert every_step(facts(OTHER, posted)) == []
+
+
 def test_an_epoch_that_is_posted_or_not_read_yet_and_a_convict_s_own_are_left_alone() -> None:
     for one in (
         facts(chain=replace(CHAIN, last_posted=1)),
@@ -101,8 +109,9 @@ def test_an_epoch_that_is_posted_or_not_read_yet_and_a_convict_s_own_are_left_al
 
 
 def test_a_ripe_root_is_activated_in_turn_and_an_intake_is_closed_whoever_else_does_what() -> None:
-    ripe = replace(CHAIN, root=Ripening(1, 0, OPENS - 10), last_posted=1)
+    ripe = replace(CHAIN, posted=Ripening(1, 0, OPENS - 10), last_posted=1)
     assert every_step(facts(FIRST, ripe)) == [Activate(1, 0)]
+    assert every_step(facts(FIRST, ripe, replace(HELD, activated=1))) == []
     assert every_step(facts(FIRST, CHAIN, replace(HELD, inventories=()))) == [CloseIntake(1), Gather((1,)), Build(1, 0)]
 
 
