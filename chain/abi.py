@@ -20,10 +20,10 @@ from eth_abi.encoding import BytesEncoder
 from eth_abi.exceptions import DecodingError, ValueOutOfBounds
 from eth_abi.registry import BaseEquals, registry
 from eth_utils.abi import collapse_if_tuple
-from eth_utils.crypto import keccak
 
 from chain.errors import ChainError
 from chain.events import EventDecoder
+from chain.hashing import keccak
 from chain.refusals import sentence_of
 from chain.types import Address
 
@@ -105,7 +105,7 @@ def _function(contract: str, name: str) -> tuple[bytes, tuple[str, ...], tuple[s
     """The selector of a function, and the types of what it takes and returns; no two of a contract share a name."""
     entry = next(entry for entry in artifact(contract)["abi"] if entry["type"] == "function" and entry["name"] == name)
     inputs = _types(entry["inputs"])
-    return keccak(text=f"{name}({','.join(inputs)})")[:4], inputs, _types(entry["outputs"])
+    return keccak(f"{name}({','.join(inputs)})".encode())[:4], inputs, _types(entry["outputs"])
 
 
 def _types(parameters: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ def _errors() -> dict[bytes, dict[str, Any]]:
         {"type": "error", "name": "Panic", "inputs": [{"name": "code", "type": "uint256"}]},
     ]
     entries = standard + [entry for name in CONTRACTS for entry in artifact(name)["abi"] if entry["type"] == "error"]
-    return {keccak(text=_signature(entry))[:4]: entry for entry in entries}
+    return {keccak(_signature(entry).encode())[:4]: entry for entry in entries}
 
 
 def _signature(entry: Mapping[str, Any]) -> str:

@@ -8,7 +8,9 @@ What does not re-encode to the same bytes is refused, so "as received" and "cano
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any, TypeVar, cast, get_args, get_origin
 
 from chain.errors import CodecError
@@ -28,19 +30,26 @@ def encode(value: Any) -> bytes:
 
 
 def _to_json(value: Any) -> Any:
-    if isinstance(value, bool | str):
+    kind: Any = type(value)
+    if kind is str or kind is bool:
         return value
-    if isinstance(value, int):
-        return value if abs(value) <= LARGEST_NUMBER else str(value)
-    if isinstance(value, bytes):
+    if kind is int:
+        return value if -LARGEST_NUMBER <= value <= LARGEST_NUMBER else str(value)
+    if kind is bytes:
         return "0x" + value.hex()
-    if isinstance(value, tuple | list):
+    if kind is tuple or kind is list:
         return [_to_json(item) for item in value]
-    if isinstance(value, dict):
+    if kind is dict:
         return {key: _to_json(item) for key, item in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        return {camel(field.name): _to_json(getattr(value, field.name)) for field in fields(value)}
-    raise TypeError(f"{type(value).__name__} has no canonical form")
+    if (names := _names(kind)) is not None:
+        return {wire_name: _to_json(getattr(value, name)) for name, wire_name in names}
+    raise TypeError(f"{kind.__name__} has no canonical form")
+
+
+@cache
+def _names(kind: Any) -> tuple[tuple[str, str], ...] | None:
+    """The fields of a dataclass, as they are called here and there; None for any other type."""
+    return tuple((field.name, camel(field.name)) for field in fields(kind)) if is_dataclass(kind) else None
 
 
 def decode(struct: type[T], data: bytes) -> T:
@@ -48,6 +57,13 @@ def decode(struct: type[T], data: bytes) -> T:
 
     Raises `CodecError`: `malformed_json`, `wrong_type`, `missing_field`, `unknown_field`, `out_of_range` or `not_canonical`.
     """
+    try:
+        # What encodes to these bytes is what they say, whatever else `parse` looks for.
+        found = None if too_deep(data, MAX_DEPTH) else build(struct, json.loads(data))
+        if found is not None and encode(found) == data:
+            return cast(T, found)
+    except (ValueError, RecursionError, CodecError):
+        pass
     value = build(struct, parse(data))
     if encode(value) != data:
         raise CodecError("not_canonical", "the same value has other canonical bytes: sort keys, leave out white space, use lower-case hex")
@@ -77,66 +93,109 @@ def parse(data: bytes) -> Any:
     return parsed
 
 
-def build(annotation: Any, value: Any, path: str = "") -> Any:
+def build(annotation: Any, value: Any) -> Any:
     """`value` (parsed JSON) as `annotation` says, ranges checked; `CodecError` with the path otherwise."""
+    return _reader(annotation)(value)
+
+
+Reader = Callable[[Any], Any]
+
+
+@cache
+def _reader(annotation: Any) -> Reader:
+    """Makes values of a type out of parsed JSON; what it raises says where, from there on down."""
     if get_origin(annotation) is tuple:
-        if not isinstance(value, list):
-            raise CodecError("wrong_type", f"a list is expected, {_kind(value)} found", path)
-        return tuple(build(get_args(annotation)[0], item, f"{path}[{i}]") for i, item in enumerate(value))
+        return _tuple_reader(_reader(get_args(annotation)[0]))
     if is_struct(annotation):
-        return _build_struct(annotation, value, path)
+        wanted = {member.wire_name: (member.name, _reader(member.python_type)) for member in members(annotation)}
+        return _struct_reader(get_origin(annotation) or annotation, wanted)
     if annotation is bool or annotation is str:
-        if type(value) is not annotation:
-            raise CodecError("wrong_type", f"a {annotation.__name__} is expected, {_kind(value)} found", path)
-        return value
+        return _plain_reader(annotation)
     if annotation in _HEX_LENGTHS:
-        return _build_bytes(annotation, value, path)
-    return _build_integer(annotation, value, path)
+        return _bytes_reader(_HEX_LENGTHS[annotation], as_text=annotation is Address)
+    return _integer_reader(next(mark.name for mark in annotation.__metadata__))
 
 
 _HEX_LENGTHS: dict[Any, int | None] = {Address: 20, Digest: 32, Signature: 65, bytes: None}
 
 
-def _build_struct(annotation: Any, value: Any, path: str) -> Any:
-    if not isinstance(value, dict):
-        raise CodecError("wrong_type", f"an object is expected, {_kind(value)} found", path)
-    wanted = {member.wire_name: member for member in members(annotation)}
-    for name in value.keys() - wanted.keys():
-        raise CodecError("unknown_field", f"{name[:40]!r} is not a field here", path)
-    for name in wanted.keys() - value.keys():
-        raise CodecError("missing_field", f"{name!r} is missing", path)
-    parts = {m.name: build(m.python_type, value[n], f"{path}.{n}" if path else n) for n, m in wanted.items()}
-    try:
-        return (get_origin(annotation) or annotation)(**parts)
-    except ValueError as error:
-        raise CodecError("out_of_range", str(error), path) from error
+def _tuple_reader(read: Reader) -> Reader:
+    def several(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise CodecError("wrong_type", f"a list is expected, {_kind(value)} found")
+        found: list[Any] = []
+        try:
+            for item in value:
+                found.append(read(item))  # noqa: PERF401 - its length says where it ended
+        except CodecError as error:
+            raise error.under(f"[{len(found)}]") from error
+        return tuple(found)
+
+    return several
 
 
-def _build_bytes(annotation: Any, value: Any, path: str) -> Any:
-    if not isinstance(value, str) or not value.startswith("0x"):
-        raise CodecError("wrong_type", f"0x and hexadecimal digits are expected, {_kind(value)} found", path)
-    digits = value[2:]
-    if len(digits) % 2 or digits.strip("0123456789abcdef"):
-        raise CodecError("wrong_type", "pairs of lower-case hexadecimal digits are expected after 0x", path)
-    length = _HEX_LENGTHS[annotation]
-    if length is not None and len(digits) != 2 * length:
-        raise CodecError("wrong_type", f"{length} bytes are expected, {len(digits) // 2} found", path)
-    return value if annotation is Address else bytes.fromhex(digits)
+def _struct_reader(struct: Any, wanted: dict[str, tuple[str, Reader]]) -> Reader:
+    def one(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise CodecError("wrong_type", f"an object is expected, {_kind(value)} found")
+        if value.keys() != wanted.keys():
+            for name in value.keys() - wanted.keys():
+                raise CodecError("unknown_field", f"{name[:40]!r} is not a field here")
+            for name in wanted.keys() - value.keys():
+                raise CodecError("missing_field", f"{name!r} is missing")
+        parts = {}
+        for wire_name, (name, read) in wanted.items():
+            try:
+                parts[name] = read(value[wire_name])
+            except CodecError as error:
+                raise error.under(wire_name) from error
+        try:
+            return struct(**parts)
+        except ValueError as error:
+            raise CodecError("out_of_range", str(error)) from error
+
+    return one
 
 
-def _build_integer(annotation: Any, value: Any, path: str) -> int:
-    name = next(mark.name for mark in annotation.__metadata__)
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 78:
-        number = int(value)
-    elif isinstance(value, int) and not isinstance(value, bool):
-        number = value
-    else:
-        raise CodecError("wrong_type", f"an integer is expected, {_kind(value)} found", path)
+def _plain_reader(kind: type) -> Reader:
+    def plain(value: Any) -> Any:
+        if type(value) is not kind:
+            raise CodecError("wrong_type", f"a {kind.__name__} is expected, {_kind(value)} found")
+        return value
+
+    return plain
+
+
+def _bytes_reader(length: int | None, *, as_text: bool) -> Reader:
+    def digits(value: Any) -> Any:
+        if not isinstance(value, str) or not value.startswith("0x"):
+            raise CodecError("wrong_type", f"0x and hexadecimal digits are expected, {_kind(value)} found")
+        found = value[2:]
+        if len(found) % 2 or found.strip("0123456789abcdef"):
+            raise CodecError("wrong_type", "pairs of lower-case hexadecimal digits are expected after 0x")
+        if length is not None and len(found) != 2 * length:
+            raise CodecError("wrong_type", f"{length} bytes are expected, {len(found) // 2} found")
+        return value if as_text else bytes.fromhex(found)
+
+    return digits
+
+
+def _integer_reader(name: str) -> Reader:
     signed, bits = name.startswith("int"), int(name.lstrip("uint"))
     low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
-    if not low <= number <= high:
-        raise CodecError("out_of_range", f"{str(number)[:40]} does not fit {name}", path)
-    return number
+
+    def integer(value: Any) -> int:
+        if type(value) is int:
+            number = value
+        elif isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 78:
+            number = int(value)
+        else:
+            raise CodecError("wrong_type", f"an integer is expected, {_kind(value)} found")
+        if not low <= number <= high:
+            raise CodecError("out_of_range", f"{str(number)[:40]} does not fit {name}")
+        return number
+
+    return integer
 
 
 def _kind(value: Any) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from eth_utils.crypto import keccak
 from rlp.codec import encode as rlp_encode
 
 from chain.abi import creation_data
@@ -19,6 +18,7 @@ from chain.contracts import TokenContract
 from chain.epochs import Timing
 from chain.errors import DeploymentError
 from chain.events import ROLES
+from chain.hashing import keccak
 from chain.inspection import TOKEN, code_of, verify_deployment
 from chain.network import Network, load_network
 from chain.parameters import DeploymentParameters

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from chain.hashing import keccak
+
 MAX_COVERED = 7
 """The most epochs that one root covers."""
 
@@ -68,6 +70,4 @@ class Timing:
 @lru_cache(maxsize=1024)
 def proposer_index(epoch: int, round_: int, validators: int) -> int:
     """Which of `validators` (those with stake, by ascending address) proposes: keccak256(abi.encode(epoch, round)) mod n."""
-    from eth_utils.crypto import keccak
-
     return int.from_bytes(keccak(epoch.to_bytes(32, "big") + round_.to_bytes(32, "big")), "big") % validators

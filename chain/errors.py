@@ -33,6 +33,11 @@ class CodecError(ChainError):
         self.code, self.detail, self.path = code, detail, path
         super().__init__(f"{code}: {detail}" + (f" (at {path})" if path else ""))
 
+    def under(self, key: str) -> CodecError:
+        """The same, as it is called from one level up: `key` is a field's name or `[index]`."""
+        joined = key + self.path if not self.path or self.path.startswith("[") else f"{key}.{self.path}"
+        return type(self)(self.code, self.detail, joined)
+
 
 class SignatureError(CodecError):
     """A signature that does not prove what the message says. Codes: `bad_signature`, `wrong_signer`."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from eth_hash.auto import keccak
 from rlp.codec import encode as rlp_encode
 
+from chain.hashing import keccak
 from chain.keys import NodeKey
 from chain.types import Address, to_hex
 

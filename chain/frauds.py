@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, ClassVar
 
+from chain.hashing import keccak
 from chain.messages import ATTESTATION, LEAF, EpochAttestation, Leaf
 from chain.typed import Signed
 from chain.types import ZERO_DIGEST, Address, Digest
@@ -141,6 +142,5 @@ def running_hash(hashes: Iterable[Digest]) -> Digest:
 
 def _hash(types: Sequence[str], values: Sequence[Any]) -> Digest:
     from eth_abi.abi import encode
-    from eth_utils.crypto import keccak
 
     return Digest(keccak(encode(list(types), list(values))))

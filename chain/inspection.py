@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 
-from eth_utils.crypto import keccak
-
 from chain.abi import artifact
 from chain.backend import Backend
 from chain.client import ChainClient
 from chain.errors import DeploymentError
 from chain.events import ROLES
+from chain.hashing import keccak
 from chain.parameters import DeploymentParameters
 from chain.types import Address, to_hex
 

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import coincurve
-from eth_hash.auto import keccak
 
 from chain.errors import ChainError, SignatureError
+from chain.hashing import keccak
 from chain.nesting import too_deep
 from chain.types import Address, Digest, Signature, to_hex
 

@@ -15,7 +15,8 @@ from uuid import uuid4
 from Crypto.Cipher import AES
 from Crypto.Protocol.KDF import scrypt
 from Crypto.Util import Counter
-from eth_hash.auto import keccak
+
+from chain.hashing import keccak
 
 LENGTH, R, P = 32, 8, 1
 """Bytes derived, and scrypt's other parameters, as geth has them."""

@@ -12,9 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eth_utils.crypto import keccak
-
 from chain.errors import ChainError
+from chain.hashing import keccak
 from chain.messages import Leaf
 from chain.types import Address, Digest
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chain.events.log import ROLES
+from chain.hashing import keccak
 from chain.types import U64, U256, ZERO_ADDRESS, Address, Digest, Wei
 
 ATTESTATION = "(uint256,uint256,uint256,bytes32,bytes32,bytes32,bytes32,uint256,uint256,bytes32,bytes32,bytes32)"
@@ -85,7 +86,6 @@ class Changes:
     def digest(self) -> Digest:
         """keccak256(abi.encode(changes)): what a `Bundle` names."""
         from eth_abi.abi import encode
-        from eth_utils.crypto import keccak
 
         return Digest(keccak(encode([CHANGES], [self.words()])))
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from chain.canonical import encode
+from chain.hashing import keccak
 from chain.types import PPM, U8, U16, U32, U64, U96, Digest
 
 TIERS = ("Member", "VIP", "Elite", "Premier", "Exclusive")
@@ -119,8 +120,6 @@ class Rules:
 
     def digest(self) -> Digest:
         """keccak-256 of the canonical JSON, as the Registry stores it."""
-        from eth_utils.crypto import keccak
-
         return Digest(keccak(encode(self)))
 
 

@@ -8,11 +8,13 @@ itself is asked, and then imported, only for a value that does not fit its type,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from chain.errors import SignatureError
+from chain.hashing import keccak
 from chain.types import Address, Digest, Signature, SolidityType
 
 if TYPE_CHECKING:
@@ -157,27 +159,26 @@ def _plain(value: Any) -> Any:
 
 def digest_of(message: Any, domain: Domain, struct: Any = None) -> Digest:
     """The EIP-712 digest of a message: its identity, and what is signed. `struct` is needed for a `Signed` value only."""
-    words = _words(struct or type(message), message)
-    if words is not None:
-        return _digest(_separator(domain), words)
-    from eth_account.messages import encode_typed_data
-    from eth_utils.crypto import keccak
+    kind: Any = struct or type(message)
+    try:
+        return _digest(_separator(domain), _writer(kind)(message))
+    except _Unfit:
+        from eth_account.messages import encode_typed_data
 
-    encoded = encode_typed_data(full_message=typed_data(struct or type(message), message, domain))
-    return Digest(keccak(b"\x19" + encoded.version + encoded.header + encoded.body))
+        encoded = encode_typed_data(full_message=typed_data(kind, message, domain))
+        return Digest(keccak(b"\x19" + encoded.version + encoded.header + encoded.body))
 
 
 def digest_under(separator: Digest, message: Any) -> Digest:
     """The digest of another contract's message, by its domain's hash. `ValueError` if a value does not fit its type."""
-    words = _words(type(message), message)
-    if words is None:
-        raise ValueError(f"{message} does not fit its types")
-    return _digest(separator, words)
+    kind: Any = type(message)
+    try:
+        return _digest(separator, _writer(kind)(message))
+    except _Unfit:
+        raise ValueError(f"{message} does not fit its types") from None
 
 
 def _digest(separator: bytes, words: bytes) -> Digest:
-    from eth_utils.crypto import keccak
-
     return Digest(keccak(b"\x19\x01" + separator + keccak(words)))
 
 
@@ -189,68 +190,109 @@ def _separator(domain: Domain) -> bytes:
 
 def separator(name: str, version: str, chain_id: int, contract: Address) -> Digest:
     """The hash of an EIP-712 domain of these four members, which are this project's and the token's."""
-    from eth_utils.crypto import keccak
-
     kind = f"EIP712Domain({','.join(' '.join((member['type'], member['name'])) for member in _DOMAIN_TYPE)})"
-    words = (keccak(text=kind), keccak(text=name), keccak(text=version), chain_id.to_bytes(32), bytes(12) + bytes.fromhex(contract[2:]))
-    return Digest(keccak(b"".join(words)))
+    texts = (keccak(text.encode()) for text in (kind, name, version))
+    return Digest(keccak(b"".join((*texts, chain_id.to_bytes(32), bytes(12) + bytes.fromhex(contract[2:])))))
+
+
+# What a struct hash is over, ten times quicker than by eth-account. A writer gives the bytes that stand for a value, once a type.
+
+Writer = Callable[[Any], bytes]
+
+
+class _Unfit(Exception):
+    """A value is none of its type; eth-account is asked then, which refuses it."""
 
 
 @cache
-def _form(struct: Any) -> tuple[bytes, tuple[tuple[str, Any, str], ...]]:
-    """The type hash and the members (name, Python type, Solidity type) of a struct."""
-    from eth_utils.crypto import keccak
-
+def _writer(struct: Any) -> Writer:
+    """The type hash and a word for each member."""
     types, name = _types(struct), struct_name(struct)
     texts = {one: f"{one}({','.join(' '.join((member['type'], member['name'])) for member in found)})" for one, found in types.items()}
-    text = texts.pop(name) + "".join(texts[one] for one in sorted(texts))
-    return keccak(text=text), tuple((one.name, one.python_type, one.solidity_type) for one in members(struct))
+    type_hash = keccak((texts.pop(name) + "".join(texts[one] for one in sorted(texts))).encode())
+    writers = [(one.name, _word_writer(one.python_type, one.solidity_type)) for one in members(struct)]
+    return lambda message: type_hash + b"".join([write(getattr(message, name)) for name, write in writers])
 
 
-def _words(struct: Any, message: Any) -> bytes | None:
-    """What the struct hash of a message is over: ten times quicker than eth-account, which refuses what does not fit its type; None for
-    that."""
-    type_hash, found = _form(struct)
-    words = [type_hash]
-    for name, python_type, kind in found:
-        word = _word(python_type, kind, getattr(message, name))
-        if word is None or len(word) != 32:
-            return None
-        words.append(word)
-    return b"".join(words)
-
-
-def _word(python_type: Any, kind: str, value: Any) -> bytes | None:
-    """The 32 bytes that stand for a member; None if the value is none of this type."""
-    from eth_utils.crypto import keccak
-
+def _word_writer(python_type: Any, kind: str) -> Writer:
+    """32 bytes for a member."""
     if kind.endswith("[]"):
-        inner = get_args(python_type)[0]
-        words = [_word(inner, kind[:-2], item) for item in value] if isinstance(value, tuple) else [None]
-        whole = [word for word in words if word is not None and len(word) == 32]
-        return keccak(b"".join(whole)) if len(whole) == len(words) else None
+        return _array_writer(_word_writer(get_args(python_type)[0], kind[:-2]))
     if is_struct(python_type):
-        inside = _words(python_type, value) if isinstance(value, get_origin(python_type) or python_type) else None
-        return keccak(inside) if inside is not None else None
-    if kind == "address" and isinstance(value, str) and len(value) == 42 and value.startswith("0x"):
-        try:
-            return bytes(12) + bytes.fromhex(value[2:])
-        except ValueError:
-            return None
-    if kind == "bytes32" and isinstance(value, bytes):
-        return value
-    if kind == "string" and isinstance(value, str):
-        return keccak(text=value)
-    if kind == "bytes" and isinstance(value, bytes):
-        return keccak(value)
-    if kind == "bool":
-        return value.to_bytes(32) if isinstance(value, bool) else None
-    if type(value) is not int:
-        return None
-    if kind.startswith("uint"):
-        return value.to_bytes(32) if 0 <= value < 1 << int(kind[4:]) else None
-    half = 1 << int(kind[3:]) - 1 if kind.startswith("int") else 0
-    return value.to_bytes(32, signed=True) if -half <= value < half else None
+        return _struct_writer(get_origin(python_type) or python_type, _writer(python_type))
+    if kind.startswith(("uint", "int")):
+        return _integer_writer(kind)
+    return _PLAIN_WRITERS[kind]
+
+
+def _array_writer(write: Writer) -> Writer:
+    def array(value: Any) -> bytes:
+        if not isinstance(value, tuple):
+            raise _Unfit
+        return keccak(b"".join([write(item) for item in value]))
+
+    return array
+
+
+def _struct_writer(struct: type, write: Writer) -> Writer:
+    def inside(value: Any) -> bytes:
+        if not isinstance(value, struct):
+            raise _Unfit
+        return keccak(write(value))
+
+    return inside
+
+
+def _integer_writer(kind: str) -> Writer:
+    signed = kind.startswith("int")
+    bits = int(kind.lstrip("uint"))
+    low, high = (-(1 << bits - 1), 1 << bits - 1) if signed else (0, 1 << bits)
+
+    def integer(value: Any) -> bytes:
+        if type(value) is not int or not low <= value < high:
+            raise _Unfit
+        return value.to_bytes(32, signed=signed)
+
+    return integer
+
+
+def _address(value: Any) -> bytes:
+    if not isinstance(value, str) or len(value) != 42 or not value.startswith("0x"):
+        raise _Unfit
+    try:
+        word = bytes(12) + bytes.fromhex(value[2:])
+    except ValueError:
+        raise _Unfit from None
+    if len(word) != 32:  # white space is no digit
+        raise _Unfit
+    return word
+
+
+def _bytes32(value: Any) -> bytes:
+    if not isinstance(value, bytes) or len(value) != 32:
+        raise _Unfit
+    return value
+
+
+def _string(value: Any) -> bytes:
+    if not isinstance(value, str):
+        raise _Unfit
+    return keccak(value.encode())
+
+
+def _bytes(value: Any) -> bytes:
+    if not isinstance(value, bytes):
+        raise _Unfit
+    return keccak(value)
+
+
+def _boolean(value: Any) -> bytes:
+    if not isinstance(value, bool):
+        raise _Unfit
+    return value.to_bytes(32)
+
+
+_PLAIN_WRITERS: dict[str, Writer] = {"address": _address, "bytes32": _bytes32, "string": _string, "bytes": _bytes, "bool": _boolean}
 
 
 def sign(message: M, domain: Domain, key: NodeKey) -> Signed[M]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from eth_abi.abi import decode, encode
-from eth_utils.crypto import keccak
 
 from chain.backend import Backend, RpcError
+from chain.hashing import keccak
 from chain.types import Address, Digest, to_hex
 
 POSTED = "Posted(uint256,uint256,bytes32,uint256,uint256,uint256,bytes32,bytes32,uint256,uint256)"
@@ -74,11 +74,11 @@ class Waiting:
 
 
 def selector(signature: str) -> bytes:
-    return keccak(text=signature)[:4]
+    return keccak(signature.encode())[:4]
 
 
 def topic(signature: str) -> str:
-    return to_hex(keccak(text=signature))
+    return to_hex(keccak(signature.encode()))
 
 
 class RawChain:

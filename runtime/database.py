@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,13 @@ def put_new(session: Session, row: SQLModel) -> bool:
     of = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     inserted = of.insert(type(row)).values(**row.model_dump()).on_conflict_do_nothing()
     return session.exec(inserted.returning(literal(1))).first() is not None
+
+
+def put_all_new(connection: Connection, table: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Inserts those of the rows whose key is not there yet, as `put_new` does."""
+    of = postgresql if connection.dialect.name == "postgresql" else sqlite
+    if rows:
+        connection.execute(of.insert(table).on_conflict_do_nothing(), rows)
 
 
 def _open_sqlite(path: Path, alone: bool) -> Engine:

@@ -6,9 +6,10 @@ packed; a digest is always that of the unpacked bytes. What is old goes away, se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from sqlalchemy import Engine, case, func
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,9 +18,10 @@ from sqlmodel import Session, col, select, update
 from chain.canonical import decode, encode
 from chain.typed import Signed
 from chain.types import Address, Digest
-from runtime.database import put_new
+from runtime.database import put_all_new, put_new
 from validator.files import CHUNK_BYTES, assemble, chunks_of, sha256
 from validator.tables import BlobRow, InventoryRow, ProofRow, PrunedRow, ReceiptedRow
+from validator.verification import VerifiedProof
 from wire.agreement import FileIndex, InventoryEntry
 from wire.messages import ActivityProof, Inventory, ProofReceipt
 from wire.packing import pack, unpack
@@ -81,26 +83,31 @@ class Archive:
         self, digest: Digest, raw: bytes, proof: ActivityProof, receipt: Signed[ProofReceipt] | None = None, stranger: bool = False
     ) -> None:
         """Stores a verified proof's bytes, with the own receipt if there is one. A receipt once given stays; so do the bytes."""
-        row = ProofRow(
-            digest=digest,
-            epoch=proof.epoch,
-            provider=proof.provider,
-            sequence=proof.sequence.to_bytes(8),
-            size=len(raw),
-            stranger=stranger,
-            packed=pack(raw),
-        )
         with Session(self._engine) as session:
-            put_new(session, row)
+            put_new(session, ProofRow(**_row(digest, raw, proof, stranger)))
             if receipt is not None:
                 without = (col(ProofRow.digest) == digest, col(ProofRow.receipt).is_(None))
                 session.exec(update(ProofRow).where(*without).values(receipt=encode(receipt)))
             session.commit()
 
+    def keep_proofs(self, proofs: Sequence[VerifiedProof]) -> None:
+        """Stores what others have served, all or none, without receipts; for more than a few this is much cheaper than one by one."""
+        rows = [_row(one.digest, one.raw, one.signed.message, False) for one in proofs]
+        with self._engine.begin() as connection:
+            put_all_new(connection, ProofRow, rows)
+
     def proof(self, digest: Digest) -> bytes | None:
         """A proof's bytes as received."""
         found = self.packed_proof(digest)
         return None if found is None else unpack(found.frame, found.size)
+
+    def proofs(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        """Those of these proofs that are held, as received, in no order."""
+        with self._engine.connect() as connection:
+            for start in range(0, len(digests), AT_ONCE):
+                query = select(ProofRow.digest, ProofRow.packed, ProofRow.size)
+                for digest, packed, size in connection.execute(query.where(col(ProofRow.digest).in_(digests[start : start + AT_ONCE]))):
+                    yield Digest(digest), unpack(packed, size)
 
     def packed_proof(self, digest: Digest) -> Packed | None:
         with Session(self._engine) as session:
@@ -116,6 +123,13 @@ class Archive:
                 for digest, provider, epoch in session.exec(query.where(col(ProofRow.digest).in_(digests[start : start + AT_ONCE]))):
                     found[Digest(digest)] = Address(provider), epoch
         return found
+
+    def proof_bytes(self, digests: Sequence[Digest]) -> int:
+        """Of those of these proofs that are held."""
+        with Session(self._engine) as session:
+            some = (digests[start : start + AT_ONCE] for start in range(0, len(digests), AT_ONCE))
+            sizes = (session.exec(select(func.sum(ProofRow.size)).where(col(ProofRow.digest).in_(one))).one() for one in some)
+            return sum(int(size or 0) for size in sizes)
 
     def newest_proofs(self, epoch: int) -> tuple[InventoryEntry, ...]:
         """The newest receipted proof of each provider, ascending by address."""
@@ -211,3 +225,16 @@ class Archive:
         with Session(self._engine) as session:
             blob = session.get(BlobRow, digest)
             return (blob is not None and blob.packed is None) or session.get(ReceiptedRow, digest) is not None
+
+
+def _row(digest: Digest, raw: bytes, proof: ActivityProof, stranger: bool) -> dict[str, Any]:
+    """What is stored of a proof, apart from a receipt."""
+    return {
+        "digest": digest,
+        "epoch": proof.epoch,
+        "provider": proof.provider,
+        "sequence": proof.sequence.to_bytes(8),
+        "size": len(raw),
+        "stranger": stranger,
+        "packed": pack(raw),
+    }

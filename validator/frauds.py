@@ -10,9 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from eth_utils.crypto import keccak
-
 from chain.frauds import Equivocation, ExcessiveSum, Fall, FraudProof, OutOfRange, Overspending, Path, Repeat, running_hash
+from chain.hashing import keccak
 from chain.merkle import leaf_hash
 from chain.messages import EpochAttestation, Leaf
 from chain.typed import Domain, Signed, digest_of

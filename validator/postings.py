@@ -11,17 +11,17 @@ from typing import Any
 
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
-from eth_utils.crypto import keccak
 
 from chain.errors import SignatureError
 from chain.events import Posted
 from chain.frauds import Equivocation
+from chain.hashing import keccak
 from chain.messages import ATTESTATION, EpochAttestation
 from chain.typed import Domain, Signed, signer_of
 from chain.types import Address, Signature
 
-POST = keccak(text=f"post({ATTESTATION},bytes)")[:4]
-EQUIVOCATES = keccak(text=f"{Equivocation.NAME}({ATTESTATION},bytes,{ATTESTATION},bytes,bytes32)")[:4]
+POST = keccak(f"post({ATTESTATION},bytes)".encode())[:4]
+EQUIVOCATES = keccak(f"{Equivocation.NAME}({ATTESTATION},bytes,{ATTESTATION},bytes,bytes32)".encode())[:4]
 SIGNATURE_BYTES = 65
 MOST_SIGNERS = 32
 """The most validators that can be listed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -41,6 +42,7 @@ def group_prefix(address: IPAddress) -> str:
     return str(ipaddress.ip_network(f"{address}/{length}", strict=False))
 
 
+@lru_cache(maxsize=1 << 14)
 def site_prefix(group: str) -> str | None:
     """The IPv6 /32 that a group lies in, None for IPv4; `ValueError` if `group` is no prefix that `group_prefix` makes."""
     if len(group) > len("xxxx:xxxx:xxxx::/48") or "%" in group:  # a zone makes many texts of one prefix

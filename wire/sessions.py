@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from chain.epochs import Timing
+from chain.hashing import keccak
 from chain.rules import Rules
 from chain.typed import Domain, Signed, digest_of
 from chain.types import PPM, U256, Address, Digest
@@ -47,8 +48,6 @@ class Budget:
 
 def session_id(request: SessionRequest, offer: Offer, domain: Domain) -> Digest:
     """keccak256(abi.encode(requestDigest, provider, offerDigest))."""
-    from eth_utils.crypto import keccak
-
     provider = bytes(12) + bytes.fromhex(offer.provider[2:])
     return Digest(keccak(digest_of(request, domain) + provider + digest_of(offer, domain)))
 

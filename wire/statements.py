@@ -54,15 +54,15 @@ def slots_up(tickets: Iterable[UptimeTicket], reports: Iterable[LatencyReport], 
 
     The one judgement of what a provider was there for: of validators, who pay by it, and of the provider that shows it.
     """
-    seen = int.from_bytes(union((ticket.slots for ticket in tickets), slots), "little")
     by_master: dict[Address, int] = {}
     for report in reports:
         by_master[report.master] = by_master.get(report.master, 0) | int.from_bytes(report.slots, "little")
-    up = 0
-    for slot in range(slots):
-        if seen >> slot & 1 and 2 * sum(map_ >> slot & 1 for map_ in by_master.values()) > masters:
-            up |= 1 << slot
-    return up.to_bytes(-(-slots // 8), "little")
+    enough = masters // 2 + 1
+    of_at_least = [int.from_bytes(union((ticket.slots for ticket in tickets), slots), "little"), *(0 for _ in range(enough))]
+    for set_ in by_master.values():
+        for number in range(enough, 0, -1):
+            of_at_least[number] |= of_at_least[number - 1] & set_
+    return of_at_least[enough].to_bytes(-(-slots // 8), "little")
 
 
 def merge_tickets(tickets: Sequence[UptimeTicket]) -> UptimeTicket:
@@ -71,6 +71,8 @@ def merge_tickets(tickets: Sequence[UptimeTicket]) -> UptimeTicket:
     Raises `ValueError` without tickets, or if they differ in signer, subject or epoch.
     """
     _require_one_subject(tickets)
+    if len(tickets) == 1:
+        return tickets[0]
     newest = max(tickets, key=lambda ticket: (ticket.sequence, astuple(ticket)))
     changes = max(ticket.address_changes for ticket in tickets)
     return replace(newest, slots=_all_slots(tickets), address_changes=changes)
@@ -82,6 +84,8 @@ def merge_reports(reports: Sequence[LatencyReport]) -> LatencyReport:
     Raises `ValueError` without reports, or if they differ in signer, subject or epoch.
     """
     _require_one_subject(reports)
+    if len(reports) == 1:
+        return reports[0]
     fullest = max(reports, key=lambda report: (count(report.slots), report.sequence, astuple(report)))
     return replace(fullest, slots=_all_slots(reports), sequence=max(report.sequence for report in reports))
 

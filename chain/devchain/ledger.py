@@ -24,11 +24,12 @@ from eth.vm.forks.prague import PragueVM
 from eth.vm.forks.prague.constants import STANDARD_TOKEN_COST, TOTAL_COST_FLOOR_PER_TOKEN
 from eth.vm.spoof import SpoofTransaction
 from eth_bloom.bloom import BloomFilter
-from eth_hash.auto import keccak
 from eth_typing import Address as RawAddress
 from eth_typing import BlockNumber
 from eth_utils.exceptions import ValidationError
 from rlp.codec import encode as untyped_encode
+
+from chain.hashing import keccak
 
 encode_rlp = cast(Callable[[object], bytes], untyped_encode)
 BASE_GAS = 21_000

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.canonical import LARGEST_NUMBER, decode, encode
+from chain.canonical import LARGEST_NUMBER, build, decode, encode, parse
 from chain.errors import CodecError
 from chain.messages import EpochAttestation
 from chain.typed import Signed
@@ -85,6 +85,32 @@ def test_one_changed_byte_is_refused_or_another_value(proof: ActivityProof, data
     else:
         assert changed != proof
         assert encode(changed) == bytes(encoded)
+
+
+def read_slowly(data: bytes) -> ActivityProof:
+    value: ActivityProof = build(ActivityProof, parse(data))
+    if encode(value) != data:
+        raise CodecError("not_canonical", "")
+    return value
+
+
+def outcome(read: Callable[[bytes], ActivityProof], data: bytes) -> ActivityProof | tuple[str, str]:
+    try:
+        return read(data)
+    except CodecError as refused:
+        return refused.code, refused.path
+
+
+insertions = st.one_of(st.binary(max_size=2), st.sampled_from([b"1.0", b" ", b'"a":1,', b"[[", b"\\"]))
+
+
+@given(proofs, st.lists(st.tuples(st.integers(0), insertions), max_size=3))
+def test_the_short_way_to_read_takes_and_refuses_what_the_long_one_does(proof: ActivityProof, changes: list[tuple[int, bytes]]) -> None:
+    data = encode(proof)
+    for place, put in changes:
+        at = place % len(data)
+        data = data[:at] + put + data[at + 1 :]
+    assert outcome(lambda raw: decode(ActivityProof, raw), data) == outcome(read_slowly, data)
 
 
 ANNOUNCEMENT = Announcement(Address("0x" + "ab" * 20), Digest(bytes(32)), 7, 8, "203.0.113.9", 443, 10**8, 2**60, "DE", -5, 13, True)

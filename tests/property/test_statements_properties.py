@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.typed import Signed
 from chain.types import Address, Signature
 from wire.messages import LatencyReport, UptimeTicket
-from wire.slots import count, union
-from wire.statements import keep, merge_reports, merge_tickets, newest
+from wire.slots import count, has_slot, union
+from wire.statements import keep, merge_reports, merge_tickets, newest, slots_up
 
 SIGNER, PROVIDER = Address("0x" + "01" * 20), Address("0x" + "02" * 20)
 SLOTS = 8
@@ -85,3 +87,16 @@ def test_each_one_held_adds_a_slot_or_a_counter_to_the_newer(many: list[Signed[U
         newer = merge_tickets([s.message for s in held[:i]])
         with_it = merge_tickets([s.message for s in held[: i + 1]])
         assert (with_it.slots, with_it.address_changes) != (newer.slots, newer.address_changes)
+
+
+@given(st.lists(tickets), st.lists(st.tuples(small, reports)), st.integers(0, 6))
+def test_a_slot_is_up_if_a_ticket_and_more_than_half_of_the_masters_have_it(
+    told: list[UptimeTicket], marked: list[tuple[int, LatencyReport]], masters: int
+) -> None:
+    by_master = [replace(report, master=Address(f"0x{number:040x}")) for number, report in marked]
+    up = []
+    for slot in range(SLOTS):
+        of = {report.master for report in by_master if has_slot(report.slots, slot)}
+        up.append(any(has_slot(ticket.slots, slot) for ticket in told) and 2 * len(of) > masters)
+    found = slots_up(told, by_master, masters, SLOTS)
+    assert [has_slot(found, slot) for slot in range(SLOTS)] == up

@@ -16,8 +16,8 @@ from sqlmodel import Session, select
 
 from chain.canonical import decode, encode, parse
 from chain.messages import EpochAttestation
-from chain.typed import Domain, Signed, digest_of, signer_of
-from chain.types import Address, Digest, Wei, to_hex
+from chain.typed import Domain, Signed, digest_of, sign, signer_of
+from chain.types import ZERO_DIGEST, Address, Digest, Wei, to_hex
 from chain.view import Listing
 from runtime.clock import ManualClock
 from runtime.database import open_database
@@ -28,9 +28,11 @@ from validator.files import assemble, chunks_of, file_digest, index_of, sha256
 from validator.journal import Journal
 from validator.peers import Peers
 from validator.tables import TABLES, BlobRow
+from validator.verification import VerifiedProof
 from wire import paths
 from wire.agreement import Manifest
 from wire.http import Client, PeerRefused, application, packed_answer, serve
+from wire.messages import ActivityProof
 from wire.packing import pack, unpack
 
 DOMAIN = Domain(31337, Address("0x" + "11" * 20))
@@ -172,6 +174,43 @@ def test_what_is_pruned_is_refused_as_such_and_the_rest_goes_on(tmp_path: Path, 
             await scene(world)
 
     asyncio.run(played())
+
+
+def test_of_proofs_that_come_slowly_those_are_kept_that_have_come(tmp_path: Path) -> None:
+    """However short the time is and however slow the peer, each try goes on where the last one ended."""
+
+    async def scene() -> None:
+        engine = open_database(tmp_path / "one.sqlite", TABLES, DOMAIN)
+        archive, client, clock = Archive(engine), Client(DOMAIN), ManualClock(1_000.0)
+        peers = Peers(client, archive, Journal(engine, DOMAIN), DOMAIN, clock, 5.0)
+        app, over = application(DOMAIN, Address("0x" + "22" * 20), clock), asyncio.Event()
+        messages = [ActivityProof(one.address, 1, 1, (), (), (), (), ZERO_DIGEST) for one in PROVIDERS]
+        proofs = {digest_of(message, DOMAIN): encode(sign(message, DOMAIN, one)) for one, message in zip(PROVIDERS, messages, strict=True)}
+        served = next(iter(proofs))
+
+        async def proof(request: web.Request) -> web.Response:
+            if paths.digest(request.match_info["digest"]) != served:
+                await over.wait()
+            return packed_answer(request, pack(proofs[served]), 1 << 20, "text/plain")
+
+        def check(raw: bytes) -> VerifiedProof:
+            signed: Signed[ActivityProof] = decode(Signed[ActivityProof], raw)
+            return VerifiedProof(signed, digest_of(signed.message, DOMAIN), raw)
+
+        app.router.add_get("/v1/proofs/{digest}", proof)
+        runner = await serve(app, "127.0.0.1", 0)
+        try:
+            peer = Listing(Address("0x" + "33" * 20), "validator", f"127.0.0.1:{runner.addresses[0][1]}", Wei(1))
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(peers.proofs(proofs, [peer], check), 3)
+            assert dict(archive.proofs(tuple(proofs))) == {served: proofs[served]}
+        finally:
+            over.set()
+            await client.close()
+            await runner.cleanup()
+            engine.dispose()
+
+    asyncio.run(scene())
 
 
 def test_of_what_does_not_unpack_nothing_is_stored(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from validator.archive import Archive
 from validator.errors import JournalConflict
 from validator.journal import Journal
 from validator.tables import TABLES
+from validator.verification import VerifiedProof
 from wire.agreement import InventoryEntry
 from wire.messages import ActivityProof, Inventory, ProofReceipt
 
@@ -46,6 +47,19 @@ def keep(archive: Archive, provider: NodeKey, sequence: int, *, receipted: bool 
     receipt = sign(ProofReceipt(VALIDATOR.address, provider.address, 3, digest, 1), DOMAIN, VALIDATOR) if receipted else None
     archive.keep_proof(digest, raw, message, receipt, stranger)
     return digest
+
+
+def test_proofs_that_are_kept_together_are_as_if_they_had_been_kept_one_by_one(engine: Engine) -> None:
+    archive = Archive(engine)
+    receipted = keep(archive, PROVIDERS[0], 1)
+    proofs = {digest: (raw, sign(message, DOMAIN, one)) for one in PROVIDERS for digest, raw, message in [proof_of(one, 1)]}
+    archive.keep_proofs([])
+    for _ in range(2):
+        archive.keep_proofs([VerifiedProof(signed, digest, raw) for digest, (raw, signed) in proofs.items()])
+    unknown = Digest(bytes(32))
+    assert dict(archive.proofs((*proofs, unknown))) == {digest: raw for digest, (raw, _) in proofs.items()}
+    assert archive.proof_subjects((*proofs, unknown)) == {digest: (one.message.provider, 3) for digest, (_, one) in proofs.items()}
+    assert [digest for digest in proofs if archive.receipt(digest) is not None] == [receipted]
 
 
 def test_every_commit_is_written_through(engine: Engine) -> None:
