@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 
 DOMAIN_NAME = "DPN"
 PROTOCOL_VERSION = "1"
-_DOMAIN_TYPE = [
-    {"name": name, "type": kind}
-    for name, kind in (("name", "string"), ("version", "string"), ("chainId", "uint256"), ("verifyingContract", "address"))
-]
+_DOMAIN = {"name": "string", "version": "string", "chainId": "uint256", "verifyingContract": "address"}
 
 M = TypeVar("M")
 B = TypeVar("B", bound="SignedByField")
@@ -133,19 +130,10 @@ def _types(struct: Any) -> dict[str, list[dict[str, str]]]:
 def typed_data(struct: Any, message: Any, domain: Domain) -> dict[str, Any]:
     """The full `eth_signTypedData_v4` object, as a wallet takes it."""
     return {
-        "types": {"EIP712Domain": _DOMAIN_TYPE, **_types(struct)},
+        "types": {"EIP712Domain": [{"name": name, "type": kind} for name, kind in _DOMAIN.items()], **_types(struct)},
         "primaryType": struct_name(struct),
-        "domain": _domain(domain),
+        "domain": dict(zip(_DOMAIN, (DOMAIN_NAME, PROTOCOL_VERSION, domain.chain_id, domain.settlement), strict=True)),
         "message": _plain(message),
-    }
-
-
-def _domain(domain: Domain) -> dict[str, Any]:
-    return {
-        "name": DOMAIN_NAME,
-        "version": PROTOCOL_VERSION,
-        "chainId": domain.chain_id,
-        "verifyingContract": domain.settlement,
     }
 
 
@@ -190,7 +178,7 @@ def _separator(domain: Domain) -> bytes:
 
 def separator(name: str, version: str, chain_id: int, contract: Address) -> Digest:
     """The hash of an EIP-712 domain of these four members, which are this project's and the token's."""
-    kind = f"EIP712Domain({','.join(' '.join((member['type'], member['name'])) for member in _DOMAIN_TYPE)})"
+    kind = f"EIP712Domain({','.join(f'{solidity} {member}' for member, solidity in _DOMAIN.items())})"
     texts = (keccak(text.encode()) for text in (kind, name, version))
     return Digest(keccak(b"".join((*texts, chain_id.to_bytes(32), bytes(12) + bytes.fromhex(contract[2:])))))
 
@@ -222,7 +210,7 @@ def _word_writer(python_type: Any, kind: str) -> Writer:
         return _struct_writer(get_origin(python_type) or python_type, _writer(python_type))
     if kind.startswith(("uint", "int")):
         return _integer_writer(kind)
-    return _PLAIN_WRITERS[kind]
+    return _plain_writer(kind)
 
 
 def _array_writer(write: Writer) -> Writer:
@@ -256,43 +244,33 @@ def _integer_writer(kind: str) -> Writer:
     return integer
 
 
-def _address(value: Any) -> bytes:
-    if not isinstance(value, str) or len(value) != 42 or not value.startswith("0x"):
-        raise _Unfit
+def _plain_writer(kind: str) -> Writer:
+    wanted, write = _PLAIN[kind]
+
+    def plain(value: Any) -> bytes:
+        word = write(value) if isinstance(value, wanted) else b""
+        if len(word) != 32:
+            raise _Unfit
+        return word
+
+    return plain
+
+
+def _address(text: str) -> bytes:
+    """Shorter for what is no address."""
     try:
-        word = bytes(12) + bytes.fromhex(value[2:])
+        return bytes(12) + bytes.fromhex(text[2:]) if len(text) == 42 and text.startswith("0x") else b""
     except ValueError:
-        raise _Unfit from None
-    if len(word) != 32:  # white space is no digit
-        raise _Unfit
-    return word
+        return b""
 
 
-def _bytes32(value: Any) -> bytes:
-    if not isinstance(value, bytes) or len(value) != 32:
-        raise _Unfit
-    return value
-
-
-def _string(value: Any) -> bytes:
-    if not isinstance(value, str):
-        raise _Unfit
-    return keccak(value.encode())
-
-
-def _bytes(value: Any) -> bytes:
-    if not isinstance(value, bytes):
-        raise _Unfit
-    return keccak(value)
-
-
-def _boolean(value: Any) -> bytes:
-    if not isinstance(value, bool):
-        raise _Unfit
-    return value.to_bytes(32)
-
-
-_PLAIN_WRITERS: dict[str, Writer] = {"address": _address, "bytes32": _bytes32, "string": _string, "bytes": _bytes, "bool": _boolean}
+_PLAIN: dict[str, tuple[type, Writer]] = {
+    "address": (str, _address),
+    "bytes32": (bytes, lambda value: value),
+    "string": (str, lambda value: keccak(value.encode())),
+    "bytes": (bytes, keccak),
+    "bool": (bool, lambda value: value.to_bytes(32)),
+}
 
 
 def sign(message: M, domain: Domain, key: NodeKey) -> Signed[M]:
