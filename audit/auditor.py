@@ -90,8 +90,8 @@ class Auditor:
             return Audit(
                 epoch, "open", note=f"epoch {epoch} has not ended" if second < timing.end_of(epoch) else "its root can still be posted"
             )
-        by = next((one.epoch for one in view.roots() if one.through >= epoch), None)
-        note = "the next root will cover it" if by is None else f"the root of epoch {by} covers it"
+        by = view.root_covering(epoch)
+        note = "the next root will cover it" if by is None else f"the root of epoch {by.epoch} covers it"
         return Audit(epoch, "dead", note=f"no root was posted in time; {note}")
 
     # One root
@@ -101,7 +101,7 @@ class Auditor:
         at = await self._chain.view(await self._chain.block(posted.at.block))
         if at.posting(posted.epoch) is None:
             raise BlockMissing(f"the block of the root of epoch {posted.epoch} is no longer on the chain")
-        before = next((one for one in reversed(at.roots()) if one.epoch < posted.epoch), None)
+        before = at.root_before(posted.epoch)
         parent = NO_RECORD if before is None else _record(before)
         basis = await self._basis.read(posted.epoch, parent, at)
         if basis is None:
@@ -124,9 +124,9 @@ def _record(posted: Posted) -> RootRecord:
 
 def _cancelled(view: ChainView, epoch: int) -> str:
     cancelled, proven = view.cancelled[epoch], view.proven.get(epoch)
-    by = next((one.epoch for one in view.roots() if one.through >= epoch), None)
+    by = view.root_covering(epoch)
     why = f" after the proof `{proven.name}`" if proven is not None else ""
-    following = "the next root will cover its epochs" if by is None else f"the root of epoch {by} covers its epochs"
+    following = "the next root will cover its epochs" if by is None else f"the root of epoch {by.epoch} covers its epochs"
     return f"its root was cancelled by {cancelled.by}{why}; {following}"
 
 

@@ -113,8 +113,7 @@ class Receipts:
         return self._inventories[epoch]
 
     async def _in_manifest(self, epoch: int, listed: Collection[Listing]) -> tuple[Signed[Inventory], ...]:
-        roots = (await self._chain.view(await self._chain.latest())).roots()
-        posted = next((one for one in roots if one.through >= epoch), None)
+        posted = (await self._chain.view(await self._chain.latest())).root_covering(epoch)
         try:
             data = None if posted is None else await self._peers.file(posted.manifest_digest, tuple(listed))
             manifest: Manifest | None = None if data is None else decode(Manifest, data)

@@ -195,6 +195,14 @@ class ChainView:
         """The posted roots that were not cancelled, in order: each is or was active, or is the pending one."""
         return tuple(event for event in self.posted if event.epoch not in self.cancelled)
 
+    def root_before(self, epoch: int) -> ev.Posted | None:
+        """What a root of this epoch is built on: the newest one of an earlier epoch; None if there was none."""
+        return next((root for root in reversed(self.roots()) if root.epoch < epoch), None)
+
+    def root_covering(self, epoch: int) -> ev.Posted | None:
+        """The root that an epoch's evidence is in: its own, or a later one's if that is missing or was cancelled; None until there is."""
+        return next((root for root in self.roots() if root.through >= epoch), None)
+
     def active_posting(self, second: int) -> ev.Posted | None:
         """The active root's posting at a time not before this block's; None if there was no root yet."""
         return next((event for event in reversed(self.roots()) if event.active_at <= second), None)

@@ -71,8 +71,7 @@ async def referrals_of(chain: ChainClient, client: Client, account: Address, rul
     view = await chain.view(block)
     points = await _points(chain, client, account, block)
     root = view.active_posting(block.timestamp)
-    earlier = [] if root is None else [one for one in view.roots() if one.epoch < root.epoch]
-    parent = earlier[-1] if earlier else None
+    parent = None if root is None else view.root_before(root.epoch)
     shared, unknown = await _shared(client, view, root, parent)
     tier = tier_of(points, rules)
     return Referrals(

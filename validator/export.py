@@ -17,7 +17,6 @@ from chain.errors import CodecError
 from chain.events import Posted
 from chain.typed import Domain, Signed, digest_of
 from chain.types import Digest, to_hex
-from chain.view import ChainView
 from runtime.terminal import CommandFailed, NothingToDo
 from validator.files import CHUNK_BYTES, parse_index, sha256
 from wire.agreement import InventoryIndex, Manifest
@@ -46,13 +45,9 @@ async def export(chain: ChainClient, client: Client, endpoint: str, epoch: int, 
     if posted is None:
         raise NothingToDo(f"No root was posted for epoch {epoch}: there is nothing to export.")
     try:
-        return await _Export(client, endpoint, folder, chain.network.domain).of(posted, _parent(view, posted))
+        return await _Export(client, endpoint, folder, chain.network.domain).of(posted, view.root_before(epoch))
     except (PeerError, CodecError) as error:
         raise CommandFailed(f"{endpoint} does not serve all of epoch {epoch}: {error}. What has come so far is in {folder}.") from error
-
-
-def _parent(view: ChainView, posted: Posted) -> Posted | None:
-    return next((one for one in reversed(view.roots()) if one.epoch < posted.epoch), None)
 
 
 class _Export:

@@ -55,6 +55,13 @@ def test_one_that_was_proven_fraudulent_is_triable_no_more_whoever_cancelled_it(
         assert view.proven.keys() == {1}
 
 
+def test_a_root_is_upon_the_one_before_and_covers_what_lies_between() -> None:
+    view = seen(posted(2), posted(3), cancelled(3, GUARDIAN), posted(5))
+    before, covering = ([of(epoch) for epoch in range(1, 7)] for of in (view.root_before, view.root_covering))
+    assert [one and one.epoch for one in before] == [None, None, 2, 2, 2, 5]
+    assert [one and one.epoch for one in covering] == [2, 2, 5, 5, 5, None]
+
+
 def test_two_statements_of_one_validator_leave_the_root_triable() -> None:
     assert told(seen(posted(1), proven("equivocates")), ACTIVE_AT - 1) == (None, 1, 1)
 
