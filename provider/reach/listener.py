@@ -42,11 +42,10 @@ class Listener:
     def __init__(self, sock: socket.socket, key: NodeKey, domain: Domain, clock: Clock, handshake_s: float) -> None:
         self._sock, self._key, self._domain, self._clock, self._handshake_s = sock, key, domain, clock, handshake_s
         self._renew()
-        self._under_way: Counter[str] = Counter()
         self.attend: Callable[[Channel], Awaitable[None]] | None = None
         """Whom connections with a certificate are handed to; it closes them. Nobody at first: they are closed."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._relayed: dict[asyncio.Task[None], None] = {}  # with a handshake under way, the oldest first
+        self._shaking: dict[asyncio.Task[None], str] = {}  # the prefixes of handshakes under way, the oldest first
 
     @property
     def port(self) -> int:
@@ -56,31 +55,33 @@ class Listener:
     @property
     def under_way(self) -> int:
         """Handshakes that have begun and not ended."""
-        return self._under_way.total()
+        return len(self._shaking)
 
     async def accept(self) -> None:
         """Takes connections until it is cancelled."""
         async for connection, prefix in accepted(self._sock, self._clock):
-            if self.under_way - self._under_way[RELAYED] >= MOST_HANDSHAKES or self._under_way[prefix] >= MOST_OF_ONE_PREFIX:
+            of = Counter(self._shaking.values())
+            if of.total() - of[RELAYED] >= MOST_HANDSHAKES or of[prefix] >= MOST_OF_ONE_PREFIX:
                 connection.close()
                 continue
             self._begin(connection, prefix)
 
     def take(self, connection: socket.socket) -> None:
         """A connection that a caller made through a relay; it is closed here."""
-        if len(self._relayed) >= MOST_RELAYED:
-            oldest = next(iter(self._relayed))
-            del self._relayed[oldest]
-            oldest.cancel()
-        self._relayed[self._begin(connection, RELAYED)] = None
+        relayed = [task for task, prefix in self._shaking.items() if prefix == RELAYED]
+        if len(relayed) >= MOST_RELAYED:
+            del self._shaking[relayed[0]]
+            relayed[0].cancel()
+        self._begin(connection, RELAYED)
 
-    def _begin(self, connection: socket.socket, prefix: str) -> asyncio.Task[None]:
-        self._under_way[prefix] += 1
-        task = asyncio.get_running_loop().create_task(self._handshake(connection, prefix))
+    def _begin(self, connection: socket.socket, prefix: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._handshake(connection))
+        self._shaking[task] = prefix
         self._tasks.add(task)
+        # Also if it was cancelled before it began.
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: connection.close())  # also if it was cancelled before it began
-        return task
+        task.add_done_callback(lambda _: self._shaking.pop(task, None))
+        task.add_done_callback(lambda _: connection.close())
 
     async def close(self) -> None:
         """Ends handshakes under way."""
@@ -88,7 +89,7 @@ class Listener:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _handshake(self, connection: socket.socket, prefix: str) -> None:
+    async def _handshake(self, connection: socket.socket) -> None:
         if self._clock.now() >= self._renew_at:
             self._renew()
         channel: Channel | None = None
@@ -99,9 +100,7 @@ class Listener:
                     await channel.handshake()
             finally:
                 if (task := asyncio.current_task()) is not None:
-                    self._relayed.pop(task, None)
-                self._under_way[prefix] -= 1
-                self._under_way += Counter()  # forgets prefixes without a handshake
+                    self._shaking.pop(task, None)
             if self.attend is not None and channel.certificate is not None and len(self._tasks) <= MOST_CONNECTIONS:
                 await self.attend(channel)
         except (OSError, ChannelError, TimeoutError) as error:

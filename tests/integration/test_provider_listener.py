@@ -16,7 +16,7 @@ from chain.keys import NodeKey
 from chain.typed import Domain
 from chain.types import Address
 from master.dialback import Dialer
-from provider.reach.listener import IDENTITY_S, MOST_OF_ONE_PREFIX, RENEW_S, Listener, listening
+from provider.reach.listener import IDENTITY_S, MOST_OF_ONE_PREFIX, MOST_RELAYED, RENEW_S, Listener, listening
 from runtime.clock import ManualClock, SystemClock
 from wire.tls import client_context, peer_address
 
@@ -89,6 +89,22 @@ def test_garbage_is_hung_up_on_and_the_next_one_is_served() -> None:
                 writer.close()
             assert await dial(listener) == "ok"
             await until(lambda: listener.under_way == 0)
+
+    run(scene())
+
+
+def test_of_relayed_callers_that_come_at_once_the_newest_stay_and_all_end() -> None:
+    async def scene() -> None:
+        async with listening(HOST, 0, KEY, DOMAIN, SystemClock(), handshake_s=1.0) as listener:
+            pairs = [socket.socketpair() for _ in range(3 * MOST_RELAYED)]
+            for ours, _ in pairs:
+                ours.setblocking(False)
+                listener.take(ours)
+            assert listener.under_way == MOST_RELAYED
+            await until(lambda: listener.under_way == 0)
+            for _, theirs in pairs:
+                assert theirs.recv(1) == b""
+                theirs.close()
 
     run(scene())
 
