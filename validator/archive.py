@@ -82,12 +82,14 @@ class Archive:
     def keep_proof(
         self, digest: Digest, raw: bytes, proof: ActivityProof, receipt: Signed[ProofReceipt] | None = None, stranger: bool = False
     ) -> None:
-        """Stores a verified proof's bytes, with the own receipt if there is one. A receipt once given stays; so do the bytes."""
+        """Stores a verified proof's bytes, with the own receipt if there is one. A receipt once given stays; so do the bytes.
+
+        stranger: whether it counts as one's (`stranger_bytes`); only what is receipted does."""
         with Session(self._engine) as session:
             put_new(session, ProofRow(**_row(digest, raw, proof, stranger)))
             if receipt is not None:
                 without = (col(ProofRow.digest) == digest, col(ProofRow.receipt).is_(None))
-                session.exec(update(ProofRow).where(*without).values(receipt=encode(receipt)))
+                session.exec(update(ProofRow).where(*without).values(receipt=encode(receipt), stranger=stranger))
             session.commit()
 
     def keep_proofs(self, proofs: Sequence[VerifiedProof]) -> None:

@@ -97,6 +97,9 @@ def test_holdings_count_what_was_receipted(engine: Engine) -> None:
     held = archive.holdings(PROVIDERS[0].address, 3)
     assert (held.sequence, held.size) == (7, len(proof_of(PROVIDERS[0], 7)[1]))
     assert archive.stranger_bytes(3) == len(proof_of(PROVIDERS[1], 1)[1])
+    keep(archive, PROVIDERS[2], 1, receipted=False)
+    keep(archive, PROVIDERS[2], 1, stranger=True)  # fetched from another validator before its provider came with it
+    assert archive.stranger_bytes(3) == sum(len(proof_of(one, 1)[1]) for one in PROVIDERS[1:])
 
 
 def test_a_proof_that_came_from_a_peer_gets_its_receipt_later_and_keeps_it(engine: Engine) -> None:
