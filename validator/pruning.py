@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Engine, exists, func
@@ -64,7 +65,7 @@ class Pruning:
         # What follows is only remembered to save work.
         self._done = 0
         self._seen: ChainView | None = None
-        self._swept: tuple[int, frozenset[Digest], Digest] | None = None
+        self._swept: tuple[int, Digest] = 0, Digest(b"")
 
     async def step(self) -> None:
         """Prunes some of what may go; whether anything is left is found out by the next step."""
@@ -76,17 +77,18 @@ class Pruning:
         if last is None or last.epoch == self._done:
             self._seen = view
             return
+        kept = cache(lambda: frozenset(self._kept(view, last)))  # anew in each step: more may be held by then
         for _ in range(A_STEP):
-            if not await asyncio.to_thread(self._some, view, last):
+            if not await asyncio.to_thread(self._some, view, last, kept):
                 self._done = last.epoch
                 return
             self._reached("pruned")
 
-    def _some(self, view: ChainView, last: Posted) -> bool:
+    def _some(self, view: ChainView, last: Posted, kept: Callable[[], frozenset[Digest]]) -> bool:
         """One transaction; whether there was anything to do. What goes is said to be gone before it goes."""
         through = last.through
         attested = min(through, self._timing.epoch_at(view.block.timestamp) - KEPT_EPOCHS)
-        return self._announce(through) or self._proofs(through) or self._said(through, attested) or self._blobs(view, last)
+        return self._announce(through) or self._proofs(through) or self._said(through, attested) or self._blobs(last, kept)
 
     def _announce(self, through: int) -> bool:
         with Session(self._engine) as session:
@@ -134,11 +136,9 @@ class Pruning:
             session.commit()
         return True
 
-    def _blobs(self, view: ChainView, last: Posted) -> bool:
+    def _blobs(self, last: Posted, kept: Callable[[], frozenset[Digest]]) -> bool:
         """Takes the bytes of blobs that were last stored before the last root to go was active, and that nothing has which is kept."""
-        if self._swept is None or self._swept[0] != last.epoch:
-            self._swept = last.epoch, frozenset(self._kept(view, last)), Digest(b"")
-        _, kept, after = self._swept
+        after = self._swept[1] if self._swept[0] == last.epoch else Digest(b"")
         old = (col(BlobRow.epoch) <= self._timing.epoch_at(last.active_at), col(BlobRow.packed).is_not(None))
         with Session(self._engine) as session:
             while True:
@@ -147,11 +147,11 @@ class Pruning:
                 if not found:
                     return False
                 after = Digest(found[-1])
-                gone = [digest for digest in found if Digest(digest) not in kept]
+                gone = [digest for digest in found if Digest(digest) not in kept()]
                 if gone:  # unless one was stored again meanwhile
                     session.exec(update(BlobRow).where(*old, col(BlobRow.digest).in_(gone)).values(packed=None))
                     session.commit()
-                    self._swept = last.epoch, kept, after
+                    self._swept = last.epoch, after
                     return True
 
     def _kept(self, view: ChainView, last: Posted) -> Iterable[Digest]:

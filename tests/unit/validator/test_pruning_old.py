@@ -233,6 +233,22 @@ def test_each_step_is_bounded_and_work_goes_on_where_it_was(validator: Validator
 
 
 @pytest.mark.usefixtures("no_attestation_is_young")
+def test_what_a_new_candidate_is_made_of_stays_also_if_pruning_has_begun(validator: Validator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("validator.pruning.AT_ONCE", 1)
+    monkeypatch.setattr("validator.pruning.A_STEP", 1)
+    pruning, strays = validator.pruning(6), validator.whole("stray")
+    while validator.whole("stray") == strays:
+        asyncio.run(pruning.step())
+    old = validator.whole("stray")[0]
+    said = EpochAttestation(NEWEST + 1, NEWEST + 1, 0, *(ZERO_DIGEST,) * 4, 5, 0, *(ZERO_DIGEST,) * 3)
+    validator.journal.keep_candidate(replace(said, manifest_digest=validator.files[old, "stray"]))
+    monkeypatch.setattr("validator.pruning.A_STEP", 200)
+    asyncio.run(pruning.step())
+    assert validator.whole("manifest") == [6, 7, 8, 9]
+    assert old in validator.whole("stray")
+
+
+@pytest.mark.usefixtures("no_attestation_is_young")
 def test_whoever_is_stopped_anywhere_ends_where_one_ends_that_was_not(
     storage: Storage, validator: Validator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
