@@ -177,7 +177,8 @@ def _passed_over(reckoning: Reckoning, account: Address, proofs: Iterable[Signed
             receipts: list[UsageReceipt] = [one.message for one in session.receipts]
             told |= {one.session_id for one in receipts}
     for name in sorted(told - charged):
-        yield Passed(name, _why_passed(reckoning, name, covered.get(name)))
+        lost = account in reckoning.lost
+        yield Passed(name, "the account took its deposit away" if lost else _why_passed(reckoning, name, covered.get(name)))
 
 
 def _why_passed(reckoning: Reckoning, session: Digest, consumer: Address | None) -> str:

@@ -144,5 +144,7 @@ def test_why_a_session_does_not_count_is_said() -> None:
     assert [(one.session[0], one.reason) for one in found.passed_over] == [
         (7, "in this epoch and the one before it was not promised by two thirds of the stake, or has no receipt")
     ]
+    took = State(0, (AccountState(ME, 0, 1, 0, 200_000, 1, "", 0, ()),))  # spent 1, of which nothing is held
+    assert told(session(10, None), parent=took).passed_over[0].reason == "the account took its deposit away"
     settled = State(0, (AccountState(CONSUMER, 0, 0, 0, 200_000, 0, "", 0, (), 10**18),))
     assert told(session(10, None), parent=settled).passed_over[0].reason == "it is settled: nothing can be added to it any more"
