@@ -8,7 +8,7 @@ ChainError
 ├── RpcError, Reverted, BackendUnavailable (+ Recoverable)                          `chain.backend`
 ├── ContractError: ContractRefused, NotDeployed                                     `chain.abi`
 ├── BlockMissing (+ Recoverable)                                                    `chain.client`
-├── TransactionFailed; TransactionPending, NonceTaken (+ Recoverable)               `chain.sender`
+├── TransactionFailed; TransactionPending, NonceTaken, OthersWait (+ Recoverable)   `chain.sender`
 ├── KeyFileError: NotAKeystore, WrongPassphrase, KeyExists                          `chain.keys`
 └── MerkleError                                                                     `chain.merkle`
 

@@ -4,6 +4,7 @@
     ├── TransactionFailed    mined, and reverted; `receipt` says where
     ├── TransactionPending   (+ Recoverable) not mined within the time given; wait again
     ├── Lost                 (+ Recoverable) a `BackendUnavailable`: it is unknown whether it arrived
+    ├── OthersWait           (+ Recoverable) nothing was sent: what another process of the account sent is waited for first
     └── NonceTaken           (+ Recoverable) another transaction of the account took its place; look at the chain, decide anew
 
 While a transaction is waited for, what the node has lost is sent again, one left behind or passed over is outbid under its own nonce up to
@@ -37,7 +38,8 @@ STUCK_POLLS = 5
 MOST_TENDED = 16
 """Nonces looked after at a time, the lowest first: those above wait for them anyway."""
 KEPT_LOST, LOST_S = 16, 300.0
-"""Calls of which it is unknown whether they arrived, and for how long the same call again is taken for the same."""
+"""Calls of which it is unknown whether they arrived, and for how long the same call again is taken for the same: for longer while
+nothing is mined under its nonce, since it may still be."""
 DOUBTS = 3
 """Looks that agree before a nonce is believed to be another transaction's: a node that is behind another one may say so for a while."""
 TRANSFER_GAS = 21_000
@@ -70,6 +72,14 @@ class NonceTaken(ChainError, Recoverable):
         super().__init__(f"transaction {tx_hash} can no longer be mined: nonce {nonce} was used by another one of the account")
 
 
+class OthersWait(ChainError, Recoverable):
+    """A transaction of the account waits that this sender knows nothing of, so another one is not sent yet."""
+
+    def __init__(self, nonce: int) -> None:
+        self.nonce = nonce
+        super().__init__(f"nothing is sent: a transaction of the account that this process knows nothing of waits under nonce {nonce}")
+
+
 class Lost(BackendUnavailable):
     """It is unknown whether a transaction arrived: it may be mined."""
 
@@ -90,15 +100,28 @@ class _Market:
 class Sender:
     """Sends from one account on one chain. Share it among tasks; make one per key.
 
-    `poll_s` is the pause between looks for a receipt, `limits` what transactions may cost.
+    `poll_s` is the pause between looks for a receipt, `limits` what transactions may cost. patient: it is one of a daemon that begins
+    again after a crash: while the node's pool holds what it knows nothing of, which may be the very calls that it is about to send, it
+    sends nothing, and after the patience of `limits` its own call takes the place of the first of those.
     """
 
-    def __init__(self, backend: Backend, key: NodeKey, chain_id: int, *, poll_s: float = 0.5, limits: FeeLimits | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        key: NodeKey,
+        chain_id: int,
+        *,
+        poll_s: float = 0.5,
+        limits: FeeLimits | None = None,
+        patient: bool = False,
+    ) -> None:
         self._backend, self._key, self._chain_id, self._poll_s = backend, key, chain_id, poll_s
-        self._limits = limits or FeeLimits()
+        self._limits, self._patient = limits or FeeLimits(), patient
+        self._others: tuple[int, float] | None = None
         self._lock = asyncio.Lock()
         self._next: int | None = None
         self._flights: OrderedDict[int, Flight] = OrderedDict()
+        self._displaced: OrderedDict[str, Flight] = OrderedDict()
         self._lost: OrderedDict[Deed, Flight] = OrderedDict()
         self._doubts: Counter[int] = Counter()
         self._told = -1
@@ -114,16 +137,21 @@ class Sender:
         Without `gas` it is estimated on the latest state, plus a quarter; give `gas` if it depends on one that waits.
         Raises `Reverted` if the estimate shows that it would fail, `RpcError` if the node refuses it (no funds, say),
         `Lost` if it is unknown whether it arrived: it may be mined, and the same call again is then the same transaction.
+        A patient sender raises `OthersWait`.
         """
         async with self._lock:
-            if (lost := self._recently_lost((to, data, value))) is not None and await self._found_again(lost):
-                return self._lift(lost)
+            lost = await self._doubtful((to, data, value))
+            if lost is not None and (found := await self._found_again(lost)) is not None:
+                return self._lift(found)
+            others = await self._nonce_of_others() if self._patient else None
             gas = gas if gas is not None else await self._estimate(to, data, value)
             market = await self._market()
             fees = market.fees
+            if others is not None:
+                return self._lift(await self._take_over(Flight(others, to, data, value, gas, fees, "", ()), market))
             for attempt in range(ATTEMPTS):
                 try:
-                    flight = self._sign(Flight(await self._take_nonce(), to, data, value, gas, fees, "", ()), market)
+                    flight = self._sign(Flight(await self._take_nonce(market), to, data, value, gas, fees, "", ()), market)
                     await self._broadcast(flight)
                 except RpcError as error:
                     self._next = higher = None
@@ -158,7 +186,7 @@ class Sender:
             silence: BackendUnavailable | None = None
             try:
                 receipt = await self._receipt(tx_hash)
-                if receipt is not None and await self._is_deep(receipt, depth):
+                if receipt is not None and (depth <= 1 or await self._depth(receipt) >= depth):
                     return receipt
                 polls += 1
                 undone, mined = mined and receipt is None, receipt is not None
@@ -173,6 +201,12 @@ class Sender:
                 raise silence or TransactionPending(tx_hash, timeout_s)
             await asyncio.sleep(min(self._poll_s, left))
 
+    async def depth_of(self, tx_hash: str) -> int:
+        """How many blocks there are from that of a transaction, or of what replaced it, to the newest, both included; 0 while it is not
+        mined. Raises as `wait` does."""
+        receipt = await self._receipt(tx_hash)
+        return 0 if receipt is None else await self._depth(receipt)
+
     async def _receipt(self, tx_hash: str) -> Receipt | None:
         flight = self._flight(tx_hash)
         for one in reversed(flight.hashes if flight else (tx_hash,)):
@@ -183,11 +217,9 @@ class Sender:
                 return receipt
         return None
 
-    async def _is_deep(self, receipt: Receipt, depth: int) -> bool:
-        if depth <= 1:
-            return True
+    async def _depth(self, receipt: Receipt) -> int:
         head = _number(await self._backend.request("eth_blockNumber", []), "eth_blockNumber")
-        return head - _number(receipt["blockNumber"], "a receipt") + 1 >= depth
+        return head - _number(receipt["blockNumber"], "a receipt") + 1
 
     async def _look_after(self, tx_hash: str) -> None:
         """Its own transaction, and those with lower nonces that it has to wait for."""
@@ -237,7 +269,7 @@ class Sender:
                 self._remember(before)
                 raise
 
-    async def _take_nonce(self) -> int:
+    async def _take_nonce(self, market: _Market) -> int:
         """The next nonce. What the node forgot of ours since (a restart, a reorganisation) is handed to it again first."""
         pending = await self._count("pending")
         if self._next is None or pending > self._next:
@@ -247,8 +279,43 @@ class Sender:
             if flight is None:
                 self._next = nonce
                 break
-            await self._broadcast(flight)
+            await self._tend(flight, market, first=False)
         return self._next
+
+    async def _nonce_of_others(self) -> int | None:
+        """The lowest nonce under which what this sender knows nothing of has waited for too long; None if nothing does. `OthersWait`."""
+        mined, pending = await self._count("latest"), await self._count("pending")
+        known = {*self._flights, *(lost.nonce for lost in self._lost.values())}
+        nonce = next((one for one in range(mined, pending) if one not in known), None)
+        if nonce is None:
+            self._others = None
+            return None
+        now = asyncio.get_running_loop().time()
+        if self._others is None or self._others[0] != nonce:
+            self._others = nonce, now
+        if now - self._others[1] < self._limits.patience_s:
+            raise OthersWait(nonce)
+        return nonce
+
+    async def _take_over(self, flight: Flight, market: _Market) -> Flight:
+        """Offers ever more for a nonce that another transaction has, until the node takes it; `OthersWait` if it does not."""
+        while True:
+            flight = self._sign(flight, market)
+            try:
+                await self._broadcast(flight)
+            except Lost as lost:
+                self._doubt(lost.flight)
+                raise
+            except RpcError as error:
+                if not _says(error, *NONCE_USED, *TOO_CHEAP):
+                    raise
+                higher = flight.fees.raised(market.fees, self._limits.most)
+                if higher is None or _says(error, "nonce too low"):
+                    raise OthersWait(flight.nonce) from error
+                flight = replace(flight, fees=higher)
+            else:
+                log.info("what another process sent under nonce %d waits too long; %s takes its place", flight.nonce, flight.hashes[-1])
+                return flight
 
     async def _broadcast(self, flight: Flight) -> None:
         """Hand the bytes to the node; the same bytes twice are harmless, so a lost answer is asked for again. `Lost` if none comes, or
@@ -279,23 +346,53 @@ class Sender:
             while len(self._lost) > KEPT_LOST:
                 self._lost.popitem(last=False)
 
-    def _recently_lost(self, deed: Deed) -> Flight | None:
-        since = asyncio.get_running_loop().time() - LOST_S
-        for known in [known for known, flight in self._lost.items() if flight.since < since]:
-            del self._lost[known]
-        return self._lost.get(deed)
+    async def _doubtful(self, deed: Deed) -> Flight | None:
+        """What was lost of the same call, unless it was long ago and its nonce is used since: then this is another call."""
+        lost = self._lost.get(deed)
+        long_ago = lost is not None and lost.since < asyncio.get_running_loop().time() - LOST_S
+        if lost is not None and long_ago and await self._count("latest") > lost.nonce:
+            del self._lost[deed]
+            return None
+        return lost
 
-    async def _found_again(self, lost: Flight) -> bool:
-        """Whether the transaction of which that was unknown is with the node, now at the latest; not if its nonce is another one's."""
-        try:
-            await self._broadcast(lost)
-        except RpcError as error:
-            self._doubts[lost.nonce] += 1
-            if _says(error, "nonce too low") and self._doubts[lost.nonce] < DOUBTS:
-                raise Lost(BackendUnavailable("the node", "its nonce is used, by what is unknown"), lost) from error
-            del self._lost[lost.deed]
-            return False
-        return True
+    async def _found_again(self, lost: Flight) -> Flight | None:
+        """The transaction of which that was unknown, with the node now at the latest; None if its nonce is known to be another one's.
+
+        It keeps its nonce whatever a node says against it, as another node may have it. One that is too cheap offers more there.
+        """
+        newer = self._flights.get(lost.nonce)
+        lost = newer if newer is not None and newer.deed == lost.deed else lost
+        for _ in range(ATTEMPTS):
+            try:
+                await self._broadcast(lost)
+            except RpcError as error:
+                if _says(error, "nonce too low"):
+                    if await self._is_mined(lost):
+                        return lost
+                    self._doubts[lost.nonce] += 1
+                    if self._doubts[lost.nonce] >= DOUBTS:
+                        del self._lost[lost.deed]
+                        return None
+                    raise _unsure(lost, "its nonce is used, by what is unknown") from error
+                if not _says(error, *NONCE_USED, *TOO_CHEAP):
+                    raise
+                lost = await self._outbid(lost, error)
+            else:
+                return lost
+        raise _unsure(lost, "its nonce is another one's, which offers more")
+
+    async def _outbid(self, lost: Flight, refusal: RpcError) -> Flight:
+        """The lost call with a higher fee under its nonce; `Lost` if another call of this sender waits there, or the limit is reached."""
+        market, other = await self._market(), self._flights.get(lost.nonce)
+        if other is not None and other.deed != lost.deed:
+            await self._tend(other, market, first=True)
+            raise _unsure(lost, "its nonce is that of another call, which still waits") from refusal
+        higher = lost.fees.raised(market.fees, self._limits.most)
+        if higher is None:
+            raise _unsure(lost, f"more than {self._limits.most} wei for a gas is not offered") from refusal
+        self._lost[lost.deed] = raised = self._sign(replace(lost, fees=higher), market)
+        log.info("what was lost under nonce %d is refused: %s; it is sent again with a higher fee", lost.nonce, refusal.message)
+        return raised
 
     def _lift(self, flight: Flight) -> str:
         """It is with the node."""
@@ -310,6 +407,13 @@ class Sender:
             return await self._backend.request("eth_getTransactionByHash", [flight.hashes[-1]]) is not None
         except BackendUnavailable as silence:
             raise Lost(silence, flight) from silence
+
+    async def _is_mined(self, flight: Flight) -> bool:
+        """Whether a version of it is in a block."""
+        for one in flight.hashes:
+            if await self._backend.request("eth_getTransactionReceipt", [one]) is not None:
+                return True
+        return False
 
     async def _estimate(self, to: Address | None, data: bytes, value: int) -> int:
         call: dict[str, object] = {"from": self.address, "data": to_hex(data), "value": hex(value)}
@@ -340,12 +444,23 @@ class Sender:
         return signed(replace(flight, since=asyncio.get_running_loop().time(), block=market.block), self._key, self._chain_id)
 
     def _remember(self, flight: Flight) -> None:
+        """Whoever waits for another call that had its nonce is to learn which of the two is mined."""
+        before = self._flights.get(flight.nonce)
+        if before is not None and before.deed != flight.deed:
+            self._displaced[before.hashes[0]] = before
+            while len(self._displaced) > KEPT_LOST:
+                self._displaced.popitem(last=False)
         self._flights[flight.nonce] = flight
         while len(self._flights) > KEPT_FLIGHTS:
             self._flights.popitem(last=False)
 
     def _flight(self, tx_hash: str) -> Flight | None:
-        return next((one for one in reversed(self._flights.values()) if tx_hash in one.hashes), None)
+        known = (*reversed(self._flights.values()), *self._displaced.values())
+        return next((one for one in known if tx_hash in one.hashes), None)
+
+
+def _unsure(lost: Flight, why: str) -> Lost:
+    return Lost(BackendUnavailable("the node", why), lost)
 
 
 def _says(error: RpcError, *words: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chain.backend import ReadRefused, RpcError
@@ -24,6 +24,12 @@ class Entry:
     calls: int = 0
     gas: int = 0
     income: int | None = None
+
+
+def total(entries: Iterable[Entry]) -> Entry:
+    """All of them together; income is that of the roots of which it is known."""
+    listed = list(entries)
+    return Entry(sum(one.calls for one in listed), sum(one.gas for one in listed), sum(one.income or 0 for one in listed))
 
 
 async def books(chain: ChainClient, client: Client, endpoints: Sequence[str], me: Address, epochs: Collection[int]) -> Mapping[int, Entry]:
@@ -75,7 +81,7 @@ class _Incomes:
 
     async def of(self, posted: Posted, view: ChainView) -> int | None:
         """By how much the account's leaf grew from the root before to this one."""
-        before = next((one for one in reversed(view.roots()) if one.epoch < posted.epoch), None)
+        before = view.root_before(posted.epoch)
         now, then = await self._at(posted), 0 if before is None else await self._at(before)
         return None if now is None or then is None else now - then
 

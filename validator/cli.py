@@ -30,10 +30,11 @@ def run(config: NodeFile) -> None:
 
 @app.command()
 def status(config: NodeFile, as_json: AsJson = False) -> None:
-    """Ask the running validator how far the newest epochs are, and how its stake stands."""
+    """How far the newest epochs are, how the stake stands, and what came of these epochs against what they cost."""
     from validator.config import ValidatorConfig
 
     found = guarded(lambda: ask(ValidatorConfig, config, "validator"))
+    found["books"] = guarded(lambda: epochs_cli.books_of(config, found))
     if as_json:
         show(found, as_json)
     else:
@@ -53,6 +54,7 @@ def _show(found: dict[str, Any]) -> None:
         cells = (epoch.get("round", ""), epoch.get("root", ""), epoch.get("postedBy", ""), len(epoch.get("signers", ())) or "")
         table.add_row(str(epoch["epoch"]), epoch["state"], *map(str, cells))
     console.print(table)
+    console.print(epochs_cli.sentence(found["books"]), markup=False)
 
 
 def _show_stake(console: Console, found: dict[str, Any]) -> None:

@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LONGEST_BOOKS_S = 20.0
+"""For the books to be read; what else there is to show does not wait for longer."""
+
 app = typer.Typer()
 
 
 @app.command()
 def epochs(config: NodeFile, as_json: AsJson = False) -> None:
     """The newest epochs: state, root, who posted it; what this validator spent on them, and what they brought it."""
-    from chain.types import Address
-    from validator.books import books
     from validator.config import ValidatorConfig
 
-    def work() -> list[dict[str, Any]]:
+    def work() -> tuple[list[dict[str, Any]], dict[str, Any]]:
         told = ask(ValidatorConfig, config, "validator")
-        numbers = [one["epoch"] for one in told["epochs"]]
-        found = _on_chain(config, lambda chain, client, own: books(chain, client, [own], Address(told["address"]), numbers))
-        return [{**one, **_entry(found[one["epoch"]])} for one in told["epochs"]]
+        found = _books(config, told)
+        return [{**one, **_entry(found[one["epoch"]])} for one in told["epochs"]], _sum(found)
 
-    found = guarded(work)
+    found, summed = guarded(work)
     if as_json:
         show({"epochs": found}, as_json)
     else:
-        _show_epochs(found)
+        _show_epochs(found, summed)
 
 
 @app.command()
@@ -69,8 +69,52 @@ def export(
     show({"epoch": epoch, "folder": str(folder), "blobs": found.blobs, "proofs": found.proofs, "bytes_written": found.bytes}, as_json)
 
 
-def _on_chain(config: Path, work: Callable[[ChainClient, Client, str], Awaitable[T]]) -> T:
-    """Work with the chain and a client, and the running validator's own endpoint."""
+def books_of(config: Path, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What the newest epochs brought a running validator that has `told` its status, and cost it, in sum; or, as `error`, why that cannot
+    be said."""
+    from chain.errors import ChainError
+
+    try:
+        return _sum(_books(config, told))
+    except (ChainError, TimeoutError) as error:
+        return {"error": str(error) or f"reading the chain takes longer than {LONGEST_BOOKS_S:g} s"}
+
+
+def sentence(found: Mapping[str, Any]) -> str:
+    """The books in words; the two sums are of different coins, so nothing is said of what is left."""
+    from chain.amounts import tokens
+
+    if "error" in found:
+        return f"income and gas cannot be told now: {found['error']}"
+    came, spent = tokens(int(found["income_wei"])), tokens(int(found["gas_wei"]))
+    return (
+        f"of these epochs: income {came} DPN by {found['roots']} roots, "
+        f"gas of {found['calls']} calls that changed something {spent} of the chain's coin"
+    )
+
+
+def _sum(found: Mapping[int, Entry]) -> dict[str, Any]:
+    """roots: how many the income is of."""
+    from validator.books import total
+
+    roots = sum(one.income is not None for one in found.values())
+    return {"epochs": len(found), "roots": roots, **_entry(total(found.values()))}
+
+
+def _books(config: Path, told: Mapping[str, Any]) -> Mapping[int, Entry]:
+    from chain.types import Address
+    from validator.books import books
+
+    numbers = [one["epoch"] for one in told["epochs"]]
+
+    async def read(chain: ChainClient, client: Client, own: str) -> Mapping[int, Entry]:
+        return await books(chain, client, [own], Address(told["address"]), numbers)
+
+    return _on_chain(config, read, LONGEST_BOOKS_S)
+
+
+def _on_chain(config: Path, work: Callable[[ChainClient, Client, str], Awaitable[T]], longest_s: float | None = None) -> T:
+    """Work with the chain and a client, and the running validator's own endpoint. `TimeoutError` if it takes longer than it may."""
     from chain.client import open_chain
     from runtime.config import load
     from validator.config import ValidatorConfig
@@ -85,7 +129,7 @@ def _on_chain(config: Path, work: Callable[[ChainClient, Client, str], Awaitable
             finally:
                 await client.close()
 
-    return asyncio.run(opened())
+    return asyncio.run(asyncio.wait_for(opened(), longest_s))
 
 
 def _entry(entry: Entry) -> Mapping[str, Any]:
@@ -105,7 +149,7 @@ def _neighbour(found: Neighbour) -> Mapping[str, Any]:
     }
 
 
-def _show_epochs(found: list[dict[str, Any]]) -> None:
+def _show_epochs(found: list[dict[str, Any]], summed: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -125,8 +169,7 @@ def _show_epochs(found: list[dict[str, Any]]) -> None:
         table.add_row(str(one["epoch"]), one["state"], *map(str, cells))
     console = Console()
     console.print(table)
-    spent, came = sum(int(one["gas_wei"]) for one in found), sum(int(one["income_wei"] or 0) for one in found)
-    console.print(f"of these epochs: income {tokens(came)} DPN, gas of calls that changed something {tokens(spent)} coins")
+    console.print(sentence(summed))
 
 
 def _show_peers(found: list[Mapping[str, Any]]) -> None:

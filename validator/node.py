@@ -72,8 +72,8 @@ async def open_validator(
         timeout_s = config.peer_timeout_s or peer_timeout_s(node.network.timing)
         peers = Peers(node.client, archive, journal, node.domain, node.clock, timeout_s)
         limits = FeeLimits(most=config.max_fee_gwei * GWEI)
-        sender = Sender(node.backend, node.key, node.domain.chain_id, poll_s=min(0.5, config.poll_s), limits=limits)
-        poster = Poster(sender, transaction_wait_s(node.network.timing))
+        sender = Sender(node.backend, node.key, node.domain.chain_id, poll_s=min(0.5, config.poll_s), limits=limits, patient=True)
+        poster = Poster(sender, transaction_wait_s(node.network.timing), node.network.rules.finality_blocks)
         intake = Intake(node.key, node.chain, archive, node.clock, reached)
         closing = Closing(
             node.key, node.chain, node.clock, archive, journal, peers, poster, candidates(node.network, archive, peers), born, reached

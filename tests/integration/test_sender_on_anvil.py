@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from chain.backend import Backend, RpcError
+from chain.backend import Backend, BackendUnavailable, RpcError
 from chain.flights import GWEI, FeeLimits
-from chain.sender import Sender, TransactionPending
+from chain.sender import Lost, NonceTaken, OthersWait, Sender, TransactionPending
 from chain.types import Address
 from tests.nodes import CHAIN_ID, KEY, running
 
-TO = Address("0x" + "77" * 20)
+TO, ELSEWHERE = Address("0x" + "77" * 20), Address("0x" + "78" * 20)
 Ask = Callable[..., Awaitable[Any]]
 
 
@@ -182,5 +182,133 @@ def test_a_limit_below_the_market_waits_for_it_to_fall(connect: Callable[[], Bac
         await ask("evm_mine")
         receipt = await sender.wait(tx_hash)
         assert int(str(receipt["effectiveGasPrice"]), 16) <= 50 * GWEI
+
+    on(connect, scene)
+
+
+class Elsewhere:
+    """A way to the chain on which transactions are lost while `losing`; they are in another node's pool then, as far as anyone knows."""
+
+    def __init__(self, chain: Backend) -> None:
+        self._chain, self.losing = chain, True
+        self.lost: list[object] = []
+
+    async def request(self, method: str, params: Sequence[object]) -> object:
+        if method == "eth_sendRawTransaction" and self.losing:
+            self.lost.append(params[0])
+            raise BackendUnavailable("127.0.0.1:1", "cut")
+        return await self._chain.request(method, params)
+
+    async def close(self) -> None:
+        """Leaves the chain as it is."""
+
+
+async def lose(backend: Backend) -> tuple[Elsewhere, Sender]:
+    """A sender that has lost a call: 5 wei to `TO`."""
+    line = Elsewhere(backend)
+    sender = Sender(line, KEY, CHAIN_ID, poll_s=0.01)
+    with pytest.raises(Lost):
+        await sender.send(TO, value=5)
+    line.losing = False
+    return line, sender
+
+
+async def mine_there(ask: Ask, raw: object) -> None:
+    """The other node's pool is mined instead of this one's."""
+    await ask("anvil_dropAllTransactions")
+    await ask("eth_sendRawTransaction", raw)
+    await ask("evm_mine")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_lost_call_that_is_refused_as_a_replacement_is_outbid_under_its_nonce(connect: Callable[[], Backend], there: bool) -> None:
+    """Another process has its nonce here, with the same fees; the first bytes may be in another pool all the time."""
+
+    async def scene(backend: Backend, ask: Ask) -> None:
+        first = await nonce_of(ask)
+        line, sender = await lose(backend)
+        await Sender(backend, KEY, CHAIN_ID, poll_s=0.01).send(ELSEWHERE, value=1)
+        tx_hash = await sender.send(TO, value=5)
+        assert {nonce: int(one["value"], 16) for nonce, one in (await waiting(ask)).items()} == {first: 5}
+        if there:
+            await mine_there(ask, line.lost[0])
+        else:
+            await ask("evm_mine")
+        receipt = await sender.wait(tx_hash)
+        assert (receipt["transactionHash"] == tx_hash) is not there
+        await ask("evm_mine")
+        assert (await nonce_of(ask), int(await ask("eth_getBalance", TO, "latest"), 16)) == (first + 1, 5)
+
+    on(connect, scene)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_lost_call_whose_nonce_another_call_has_waits_for_what_becomes_of_that(connect: Callable[[], Backend], there: bool) -> None:
+    async def scene(backend: Backend, ask: Ask) -> None:
+        first = await nonce_of(ask)
+        line, sender = await lose(backend)
+        other = await sender.send(ELSEWHERE, value=1)
+        for _ in range(5):
+            with pytest.raises(Lost, match="another call"):
+                await sender.send(TO, value=5)
+        assert set(await waiting(ask)) == {first}
+        if there:
+            await mine_there(ask, line.lost[0])
+            await sender.wait(await sender.send(TO, value=5))
+            with pytest.raises(NonceTaken):
+                await sender.wait(other)
+        else:
+            await ask("evm_mine")
+            await sender.wait(other)
+            for _ in range(2):
+                with pytest.raises(Lost, match="its nonce is used"):
+                    await sender.send(TO, value=5)
+            again = await sender.send(TO, value=5)
+            await ask("evm_mine")
+            await sender.wait(again)
+        assert int(await ask("eth_getBalance", TO, "latest"), 16) == 5
+
+    on(connect, scene)
+
+
+def test_what_a_reorganisation_undid_is_outbid_if_something_is_sent_behind_it_in_a_spike(connect: Callable[[], Backend]) -> None:
+    async def scene(backend: Backend, ask: Ask) -> None:
+        sender, first = Sender(backend, KEY, CHAIN_ID, poll_s=0.01), await nonce_of(ask)
+        await ask("evm_mine")
+        undone = await sender.send(TO, value=1)
+        before = await offered(ask, first)
+        await ask("evm_mine")
+        await sender.wait(undone)
+        await ask("anvil_reorg", 1, [])
+        await ask("anvil_dropAllTransactions")
+        await ask("anvil_setNextBlockBaseFeePerGas", hex(10 * before))
+        await ask("evm_mine")
+        behind = await sender.send(TO, value=2)
+        await ask("evm_mine")
+        for tx_hash in (undone, behind):
+            assert (await sender.wait(tx_hash))["status"] == "0x1"
+        assert (await nonce_of(ask), int(await ask("eth_getBalance", TO, "latest"), 16)) == (first + 2, 3)
+
+    on(connect, scene)
+
+
+def test_begun_again_it_waits_for_what_a_killed_process_sent_and_takes_its_place_in_the_end(connect: Callable[[], Backend]) -> None:
+    async def scene(backend: Backend, ask: Ask) -> None:
+        first = await nonce_of(ask)
+        killed = await Sender(backend, KEY, CHAIN_ID, poll_s=0.01).send(TO, value=5)
+        base = int((await ask("eth_getBlockByNumber", "latest", False))["baseFeePerGas"], 16)
+        low = FeeLimits(2 * base + int(await ask("eth_maxPriorityFeePerGas"), 16), patience_s=0.0)
+        for limits in (FeeLimits(), low):  # it has patience, or may offer no more
+            sender = Sender(backend, KEY, CHAIN_ID, poll_s=0.01, limits=limits, patient=True)
+            for _ in range(3):
+                with pytest.raises(OthersWait, match=f"nonce {first}"):
+                    await sender.send(ELSEWHERE, value=1)
+        assert {nonce: one["hash"] for nonce, one in (await waiting(ask)).items()} == {first: killed}
+        sender = Sender(backend, KEY, CHAIN_ID, poll_s=0.01, limits=FeeLimits(patience_s=0.0), patient=True)
+        tx_hash = await sender.send(ELSEWHERE, value=1)
+        assert {nonce: one["hash"] for nonce, one in (await waiting(ask)).items()} == {first: tx_hash}
+        await ask("evm_mine")
+        assert (await sender.wait(tx_hash))["status"] == "0x1"
+        assert (await nonce_of(ask), await ask("eth_getBalance", TO, "latest")) == (first + 1, "0x0")
 
     on(connect, scene)

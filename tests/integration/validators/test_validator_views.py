@@ -1,4 +1,4 @@
-"""`dpn validator epochs | peers | export` of a running validator, and what a figure in them is made of."""
+"""`dpn validator status | epochs | peers | export` of a running validator, and what a figure in them is made of."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
+from chain.amounts import tokens
 from chain.canonical import parse
 from chain.types import PPM
 from cli.app import app
@@ -56,6 +57,23 @@ def test_what_epochs_cost_and_bring_who_answers_and_an_export_that_is_audited(tm
                 assert [found[epoch]["income_wei"] for epoch in (1, 2)] == [str(ROLE_PAY)] * 2
                 assert found[3]["income_wei"] is None
                 assert "of these epochs: income 1.25 DPN" in (await dpn("validator", "epochs", "--config", str(config))).stdout
+
+                status = await dpn("validator", "status", "--config", str(config), "--json")
+                gas, both = sum(costs.values()), str(2 * ROLE_PAY)
+                calls = sum(one["calls"] for one in found.values())
+                books = {"epochs": len(found), "roots": 2, "calls": calls, "gas_wei": str(gas), "income_wei": both}
+                assert json.loads(status.stdout)["books"] == books
+                shown = " ".join((await dpn("validator", "status", "--config", str(config))).stdout.split())
+                said = f"income 1.25 DPN by 2 roots, gas of {calls} calls that changed something {tokens(gas)} of the chain's coin"
+                assert f"of these epochs: {said}" in shown
+                blind = tmp_path / "blind.toml"
+                blind.write_text(config.read_text().replace(url, "http://127.0.0.1:1"))
+                status = await dpn("validator", "status", "--config", str(blind), "--json")
+                assert (status.exit_code, json.loads(status.stdout)["epochs"][1]["state"]) == (0, "active")
+                assert list(json.loads(status.stdout)["books"]) == ["error"]
+                shown = " ".join((await dpn("validator", "status", "--config", str(blind))).stdout.split())
+                assert "income and gas cannot be told now: the chain's node at 127.0.0.1:1" in shown
+                assert "stake: 1000 of at most 1000 DPN" in shown
 
                 quiet = next(one for one in world.seats if one is not seat)
                 await world.stop(quiet)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from chain.abi import ContractRefused
+from chain.failover import MOST_LAG
 from chain.sender import Sender
 from chain.types import Wei
 from tests.deployments import COLD, DEPLOYER, deployed
@@ -42,5 +43,29 @@ def test_a_refusal_of_one_leaves_the_others_alone() -> None:
         poor = await broke.send("commit", ("0x00",), chain.judge.commit(chain.network.rules.digest()))
         assert poor.refusal is not None
         assert poor.refusal.name == NOT_SENT
+
+    asyncio.run(run())
+
+
+def test_what_is_done_once_is_one_transaction_until_it_is_deep_and_what_was_undone_is_the_same_again() -> None:
+    async def run() -> None:
+        backend, chain, _ = await deployed()
+        poster = Poster(Sender(backend, DEPLOYER, 31337, poll_s=0.01), 5.0)
+
+        async def send(what: str, number: int) -> str:
+            sent = await poster.send(what, (number,), chain.token.transfer(COLD.address, Wei(10**number)))
+            assert sent.done
+            return sent.transaction
+
+        post = await send("post", 1)
+        assert await send("post", 1) == post
+        assert await send("collect", 2) != await send("collect", 2)
+        before = await backend.request("evm_snapshot", [])
+        undone = [await send("post", 3), await send("collect", 4)]
+        assert await backend.request("evm_revert", [before])
+        assert [await send("post", 3), await send("collect", 4)] == undone
+        assert await chain.token.balance_of(COLD.address) == 10 + 2 * 100 + 1_000 + 10_000
+        await backend.request("evm_mine", [{"blocks": MOST_LAG}])
+        assert await send("post", 1) != post
 
     asyncio.run(run())
