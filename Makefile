@@ -20,8 +20,9 @@ bench: .venv/develop node_modules/.installed ## figures, as ratios within one ru
 artifacts: node_modules/.installed           ## rebuilds the committed ABI and bytecode
 	npm run --silent artifacts
 
-vectors: node_modules/.installed             ## rewrites the golden vectors
+vectors: .venv/develop node_modules/.installed  ## rewrites the golden vectors
 	npm run --silent vectors
+	.venv/bin/python -m tests.rich_epochs
 
 format: .venv/develop
 	.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format --quiet .

@@ -66,7 +66,8 @@ class Auditor:
         for epoch in range(1, last + 1):
             found = await self._audit(epoch, carried)
             if found.posted is not None and found.state != "cancelled":
-                carried = Carried(found.recomputed.outcome.state if found.recomputed else None)
+                own = found.recomputed
+                carried = Carried(None) if own is None else Carried(own.outcome.state, own.state_digest)
             yield found
 
     async def _audit(self, epoch: int, carried: Carried | None) -> Audit:

@@ -20,7 +20,7 @@ from chain.merkle import MerkleTree
 from chain.messages import EpochAttestation
 from chain.rules import Rules
 from chain.typed import Signed
-from chain.types import Address, Digest, to_hex
+from chain.types import ZERO_DIGEST, Address, Digest, to_hex
 from chain.view import ChainView, Listing
 from runtime.clock import SystemClock
 from validator.archive import Archive
@@ -49,9 +49,11 @@ REASONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """The outcome of the audits before. state: the own state of the root that comes before, None if it could not be made."""
+    """The outcome of the audits before. state: the own state of the root that comes before, None if it could not be made; digest: its
+    file's, zero before the first root."""
 
     state: State | None
+    digest: Digest = ZERO_DIGEST
 
 
 @dataclass(slots=True)
@@ -101,11 +103,11 @@ class Judging:
         except ManifestError as error:
             case.findings.append(Finding("recomputation", str(error)))
             return
-        case.recomputed = Recomputed(parent, own, evidence, self._network.timing, case.rules, outcome)
+        state_digest = await asyncio.to_thread(lambda: file_digest(encode_state(outcome.state)))
+        case.recomputed = Recomputed(parent, own, evidence, self._network.timing, case.rules, outcome, state_digest)
         proofs = [signed for signed_ in evidence.values() for signed in signed_]
         signatures = case.looked.signatures + sum(map(_signatures, proofs))
         case.looked = replace(case.looked, proofs=len(proofs), signatures=signatures)
-        state_digest = file_digest(encode_state(outcome.state))
         attestation = attestation_of(own, case.posted.manifest_digest, outcome, state_digest, case.posted.round)
         case.findings += posted_differences(case.posted, attestation)
         if case.signed:
@@ -154,7 +156,7 @@ class Judging:
             for signed in covered.inventories:
                 self._failed.clear()
                 try:
-                    whole = await evidence.gather(signed, roles, sources)
+                    whole = await evidence.gather(signed, sections[covered.epoch], sources)
                 except Wrong as wrong:
                     case.findings.append(Finding("index", str(wrong)))
                     complete = False
@@ -175,7 +177,7 @@ class Judging:
             return genesis_state()
         digest = case.basis.parent_state_digest
         if carried is not None and carried.state is not None:
-            if await asyncio.to_thread(lambda: file_digest(encode_state(carried.state or genesis_state()))) == digest:
+            if carried.digest == digest:
                 return carried.state
             found = (
                 f"what came out of the epochs before is not the state of the root of epoch {case.parent.epoch}, on which this one is built"

@@ -19,7 +19,7 @@ from chain.epochs import Timing
 from chain.events import Posted
 from chain.rules import Rules
 from chain.typed import Signed
-from chain.types import Address
+from chain.types import Address, Digest
 from validator.epoch import Outcome
 from validator.state import State
 from wire.agreement import Manifest
@@ -67,7 +67,7 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Recomputed:
-    """All that went into an own recomputation, verified, and what came out of it."""
+    """All that went into an own recomputation, verified, and what came out of it. state_digest: of the outcome's state as a file."""
 
     parent: State
     manifest: Manifest
@@ -75,6 +75,7 @@ class Recomputed:
     timing: Timing
     rules: Rules
     outcome: Outcome
+    state_digest: Digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,6 @@ from validator.evidence import Evidence
 from validator.files import chunks_of, file_digest, index_of, sha256
 from validator.peers import Peers
 from validator.state import AccountState, State, encode_state
-from validator.verification import ListedRoles
 from wire.agreement import ChainSection, CoveredEpoch, InventoryEntry, InventoryIndex, ListedNode, Manifest, RegisteredProvider
 from wire.messages import ActivityProof, Inventory, LatencyReport, UptimeTicket
 
@@ -79,11 +78,11 @@ def made(accounts: int, folder: Path) -> tuple[State, Manifest]:
 
 
 async def audited(parent: State, manifest: Manifest, folder: Path) -> None:
-    source, roles = [Listing(VALIDATOR.address, "validator", "files", Wei(0))], ListedRoles.of(manifest.chain[0].roles)
+    source = [Listing(VALIDATOR.address, "validator", "files", Wei(0))]
     with passing_archive(DOMAIN) as (archive, journal):
         peers = Peers(Files(folder), archive, journal, DOMAIN, SystemClock(), 60.0)
         evidence = Evidence(archive, peers, DOMAIN, TIMING, RULES)
-        whole = await evidence.gather(manifest.covered[0].inventories[0], roles, source)
+        whole = await evidence.gather(manifest.covered[0].inventories[0], manifest.chain[0], source)
         outcome = recompute(parent, manifest, evidence.of(manifest), TIMING, RULES)
         file_digest(encode_state(outcome.state))
         if not whole or len(outcome.leaves) < len(parent.accounts):

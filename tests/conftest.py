@@ -22,7 +22,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 LONGEST = (
     *("test_role_start", "test_consumer_connect", "test_watcher", "test_validator_network", "test_six_steps", "test_governance"),
-    *("test_validator_stake", "test_resolver_node", "test_settlement_round_trip"),
+    *("test_validator_stake", "test_resolver_node", "test_settlement_round_trip", "test_hostile_validators"),
 )
 """Files of tests that take a minute or about: begun last, one would keep a process busy while the other has nothing left to do."""
 
@@ -56,6 +56,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.skipped and os.environ.get("CI") == "true" and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped: {report.longrepr}"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What a test wants to be read of this machine, though it passed."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name} {value}")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,5 @@
-"""Four validators on one in-process EVM that talk real HTTP on loopback, and the time they live in, which is the test's: blocks and the
-validators' clock move together."""
+"""Four validators on one chain, an in-process EVM unless a test brings another, that talk real HTTP on loopback, and the time they live
+in, which is the test's: blocks and the validators' clock move together."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Flaky:
 
 @dataclass
 class Seat:
-    """One validator: its key and folder, and what runs there at the moment."""
+    """One validator: its key and folder, and what runs there at the moment. line: its own way to the chain, if not the world's."""
 
     key: NodeKey
     host: str
@@ -121,8 +121,10 @@ class Seat:
     stop_at: set[str] = field(default_factory=set)
     reached: list[str] = field(default_factory=list)
     answers_but_every: int = 0
+    line: Backend | None = None
     database: Storage | None = None
     retention_epochs: int = 90
+    max_fee_gwei: int = 500
     running: Validator | None = None
     closers: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
@@ -141,7 +143,7 @@ class Seat:
 class World:
     """The chain, its four validators, and time."""
 
-    backend: InProcessBackend
+    backend: Backend
     chain: ChainClient
     clock: WorldClock
     seats: list[Seat]
@@ -203,7 +205,7 @@ class World:
     # Processes
 
     async def start(self, seat: Seat) -> None:
-        backend: Backend = Flaky(self.backend, seat.answers_but_every) if seat.answers_but_every else self.backend
+        backend = seat.line or (Flaky(self.backend, seat.answers_but_every) if seat.answers_but_every else self.backend)
         chain = ChainClient(backend, self.network)
         seat.closers = contextlib.AsyncExitStack()
         client = Client(chain.network.domain, "127.0.0.1")
@@ -218,6 +220,7 @@ class World:
             poll_s=0.01,
             database=seat.database,
             retention_epochs=seat.retention_epochs,
+            max_fee_gwei=seat.max_fee_gwei,
         )
         seat.running = await seat.closers.enter_async_context(open_validator(node, config, seat.point))
         runner = await serve(seat.running.app, seat.host, PORT)
@@ -309,20 +312,25 @@ SELECTORS: dict[str, str] = {}
 """Functions of the settlement contract by the first bytes of their calls."""
 
 
+FUNDED = {one.address: 100 * ETHER for one in (DEPLOYER, GUARDIAN, CONSUMER, *VALIDATORS, *PROVIDERS)}
+"""Who has how much of the chain's coin at first, wei."""
 GROUNDS: dict[Rules, tuple[InProcessBackend, Network]] = {}
 """Chains at the start of epoch 1, a deployment each; worlds go on from them on chains of their own, so that these stay as they are."""
 
 
 @contextlib.asynccontextmanager
 async def a_world(
-    tmp_path: Path, rules: Rules = RULES, *, watching: bool = False, databases: Mapping[int, Storage] = MappingProxyType({})
+    tmp_path: Path,
+    rules: Rules = RULES,
+    *,
+    watching: bool = False,
+    databases: Mapping[int, Storage] = MappingProxyType({}),
+    empty: Backend | None = None,
 ) -> AsyncIterator[World]:
-    """Deployed, bonded, providers registered, four validators running; the first second of epoch 1. watching: each looks for frauds.
-    databases: of the validators by their number, if they are not files of their own."""
-    if rules not in GROUNDS:
-        GROUNDS[rules] = await _deployed(rules)
-    ground, network = GROUNDS[rules]
-    backend = ground.fork()
+    """Deployed, bonded, providers registered, four validators running; the first seconds of epoch 1. watching: each looks for frauds.
+    databases: of the validators by their number, if they are not files of their own. empty: a chain to be on instead of one in this
+    process, with id 31337, blocks a second apart and what `FUNDED` says."""
+    backend, network = await _ground(rules) if empty is None else (empty, await _deployed(empty, rules))
     seats = [
         Seat(one, host, tmp_path / f"validator{n}", database=databases.get(n))
         for n, (one, host) in enumerate(zip(VALIDATORS, HOSTS, strict=True))
@@ -330,7 +338,8 @@ async def a_world(
     sender = Sender(backend, DEPLOYER, network.chain_id, poll_s=0.01)
     client = Client(network.domain, "127.0.0.1")
     world = World(backend, ChainClient(backend, network), WorldClock(), seats, client, sender, watching)
-    await world.move_to(network.timing.genesis)
+    for second in range(rules.finality_blocks):  # so that the start of epoch 1 is final
+        await world.move_to(network.timing.genesis + second)
     try:
         for seat in seats:
             await world.start(seat)
@@ -341,9 +350,15 @@ async def a_world(
         await client.close()
 
 
-async def _deployed(rules: Rules) -> tuple[InProcessBackend, Network]:
-    balances = {one.address: 100 * ETHER for one in (DEPLOYER, GUARDIAN, CONSUMER, *VALIDATORS, *PROVIDERS)}
-    backend = InProcessBackend(balances=balances)
+async def _ground(rules: Rules) -> tuple[Backend, Network]:
+    if rules not in GROUNDS:
+        ground = InProcessBackend(balances=FUNDED)
+        GROUNDS[rules] = ground, await _deployed(ground, rules)
+    ground, network = GROUNDS[rules]
+    return ground.fork(), network
+
+
+async def _deployed(backend: Backend, rules: Rules) -> Network:
     listings = [NewListing(one.address, "validator", f"{host}:{PORT}", STAKE) for one, host in zip(VALIDATORS, HOSTS, strict=True)]
     listings += [NewListing(RESOLVER.address, "resolver", "127.0.0.1:1", STAKE)]
     listings += [NewListing(one.address, "master", "127.0.0.1:2", STAKE) for one in MASTERS]
@@ -393,4 +408,4 @@ async def _deployed(rules: Rules) -> tuple[InProcessBackend, Network]:
         SELECTORS[to_hex(call.data[:4])] = name
     for second in (network.timing.genesis - 1, network.timing.genesis):
         await backend.request("evm_mine", [{"timestamp": second}])
-    return backend, network
+    return network

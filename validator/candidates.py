@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
-from chain.canonical import decode, encode
+from chain.canonical import encode
 from chain.contracts import Candidate
 from chain.errors import CodecError
 from chain.messages import EpochAttestation
@@ -21,11 +21,10 @@ from validator.errors import Defect, Wrong
 from validator.evidence import Evidence
 from validator.files import file_digest
 from validator.frauds import Fraud, LeafTree, frauds_in
-from validator.manifests import Basis, check_attestation, check_manifest
+from validator.manifests import Basis, check_attestation, manifest_sizes, read_manifest
 from validator.peers import Peers
 from validator.state import State, decode_state, encode_state, genesis_state, leaves_of
-from validator.verification import ListedRoles
-from wire.agreement import Manifest
+from wire.agreement import ChainSection, Manifest
 from wire.messages import Inventory
 
 log = logging.getLogger(__name__)
@@ -48,8 +47,7 @@ class Candidates:
         ready: dict[int, Sequence[Signed[Inventory]]] = {}
         for section in basis.sections:
             held = self._archive.inventories(section.epoch)
-            roles = ListedRoles.of(section.roles)
-            complete = await asyncio.gather(*(self._is_complete(signed, roles, others) for signed in held))
+            complete = await asyncio.gather(*(self._is_complete(signed, section, others) for signed in held))
             ready[section.epoch] = [signed for signed, whole in zip(held, complete, strict=True) if whole]
         return ready
 
@@ -80,17 +78,14 @@ class Candidates:
         if said is None or parent is None:
             return None
         check_attestation(said, basis)
-        data = await self._peers.file(said.manifest_digest, peers)
-        if data is None:
+        sizes = await asyncio.to_thread(manifest_sizes, basis)
+        manifest = await self._peers.checked_file(
+            said.manifest_digest, sizes, lambda data: read_manifest(data, basis, self._domain), {}, peers
+        )
+        if manifest is None:
             return None
-        try:
-            manifest: Manifest = decode(Manifest, data)
-        except CodecError as error:
-            raise Wrong(f"its manifest is malformed: {error}") from error
-        check_manifest(manifest, basis, self._domain)
         for section, covered in zip(manifest.chain, manifest.covered, strict=True):
-            roles = ListedRoles.of(section.roles)
-            gathered = await asyncio.gather(*(self._gather(one, roles, peers) for one in covered.inventories), return_exceptions=True)
+            gathered = await asyncio.gather(*(self._gather(one, section, peers) for one in covered.inventories), return_exceptions=True)
             for found in gathered:
                 if isinstance(found, BaseException):
                     raise found
@@ -98,24 +93,24 @@ class Candidates:
                 return None
         outcome = await self._recompute(parent, manifest, basis)
         state = encode_state(outcome.state)
-        own = attestation_of(manifest, file_digest(data), outcome, file_digest(state), recorded.round)
+        own = attestation_of(manifest, said.manifest_digest, outcome, file_digest(state), recorded.round)
         if own != said or digest_of(own, self._domain) != recorded.digest:
             raise Wrong(f"recomputed, its root is {to_hex(own.root)}; it says {to_hex(said.root)}")
         self._archive.keep_file(state)
         return own
 
-    async def _is_complete(self, signed: Signed[Inventory], roles: ListedRoles, others: Sequence[Listing]) -> bool:
+    async def _is_complete(self, signed: Signed[Inventory], section: ChainSection, others: Sequence[Listing]) -> bool:
         try:
-            return await self._gather(signed, roles, others)
+            return await self._gather(signed, section, others)
         except Wrong as wrong:
             log.debug("an inventory is left out: %s", wrong)
             return False
 
-    async def _gather(self, signed: Signed[Inventory], roles: ListedRoles, peers: Sequence[Listing]) -> bool:
+    async def _gather(self, signed: Signed[Inventory], section: ChainSection, peers: Sequence[Listing]) -> bool:
         """Whether every byte is here, as far as that can be found out within one request's time: an inventory may name more than can be
         fetched in a round, by peers as slow as they like. What was fetched is kept, so that the next step goes on where this one ended."""
         try:
-            return await asyncio.wait_for(self._evidence.gather(signed, roles, peers), self._peers.timeout_s)
+            return await asyncio.wait_for(self._evidence.gather(signed, section, peers), self._peers.timeout_s)
         except TimeoutError:
             return False
 

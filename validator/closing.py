@@ -2,6 +2,7 @@
 
 Nothing it needs is kept in memory only, so it may be stopped between any two lines and goes on where it was: each thing is written down
 before it is told to anyone, and each call on chain is one that another may have made already. `reached` is told each point by name.
+Long because every step is taken here, beside the facts that it is decided from.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from chain.client import ChainClient
 from chain.contracts import Candidate
 from chain.keys import NodeKey
 from chain.messages import EpochAttestation
+from chain.sender import Lost, OthersWait, TransactionPending
 from chain.typed import Signed, digest_of, sign
 from chain.types import Address, Digest, to_hex
 from chain.view import Listing
@@ -45,6 +47,7 @@ from validator.steps import (
     Sign,
     Step,
     Tell,
+    ask_again_from,
     next_step,
 )
 from wire.agreement import InventoryIndex
@@ -52,6 +55,8 @@ from wire.messages import Inventory
 
 log = logging.getLogger(__name__)
 
+UNSETTLED = (TransactionPending, OthersWait, Lost)
+"""What becomes of an own transaction is still open."""
 NOT_NOW = (NOT_SENT, "OutsideWindow", "NotNewestCandidate", "EpochNotOpen", "EpochAlreadyPosted", "RootPending")
 """Failures of `post` that say nothing about the candidate."""
 
@@ -85,8 +90,10 @@ class Closing:
         self._refused: set[Digest] = set()
         self._quorums: dict[Digest, int] = {}
         self._told: dict[Digest, set[Address]] = {}
+        self._recorded: dict[Digest, tuple[int, int]] = {}  # since when it is seen, and from when on others are asked
         self._fetched: set[Digest] = set()
         self._activated = 0
+        self._posted = 0
 
     @property
     def sight(self) -> Sight | None:
@@ -102,14 +109,24 @@ class Closing:
     async def step(self) -> None:
         """Does what can be done now. Raises `Recoverable` errors, of the chain; a peer that fails is no error."""
         tried: set[Step] = set()
+        held_up: TransactionPending | OthersWait | Lost | None = None
         while True:
             sight = await self._lookout.look()
+            if sight.last_posted < self._posted:
+                log.warning("epoch %d is not posted any more: blocks were undone, or the chain's node is behind", self._posted)
+                self._quorums.clear()  # turns to post begin anew: else everybody's has come
+            self._posted = sight.last_posted
             basis = await self._read_basis(sight)
             step = next_step(self._facts(sight, basis), tried)
             if step is None:
+                if held_up is not None:
+                    raise held_up
                 return
             tried.add(step)
-            await self._take(step, sight, basis)
+            try:
+                await self._take(step, sight, basis)
+            except UNSETTLED as unsettled:  # what needs no transaction, a signature say, goes on
+                held_up = unsettled
 
     async def _take(self, step: Step, sight: Sight, basis: Basis | None) -> None:
         match step:
@@ -120,12 +137,14 @@ class Closing:
                 sent = await self._poster.send("activate", (epoch, round_), self._chain.settlement.activate())
                 if sent.refusal is None or sent.refusal.name != NOT_SENT:
                     self._activated = epoch
+                    self._reached("activated")
             case Follow():
                 await self._follow(sight)
             case _ if basis is None:
                 raise AssertionError(f"{step} without a basis")
             case Gather():
                 self._ready = await self._candidates.collect(basis, self._sources(sight))
+                self._reached("gathered")
             case Build(_, round_):
                 await self._build(basis, round_, sight)
             case Record(epoch, round_):
@@ -137,6 +156,8 @@ class Closing:
             case Tell(candidate):
                 await self._tell(candidate, sight)
             case Ask(candidate):
+                since, second = self._recorded[candidate.digest][0], sight.latest.timestamp
+                self._recorded[candidate.digest] = since, ask_again_from(self._timing, since, second)
                 await self._peers.attestations(self._sources(sight), candidate.epoch, candidate.round, candidate.digest, basis.stakes)
             case Post(candidate):
                 await self._post(candidate, basis.stakes)
@@ -173,6 +194,7 @@ class Closing:
 
     def _held(self, sight: Sight, basis: Basis | None) -> Held:
         recorded = sight.recorded
+        second = sight.latest.timestamp
         bound = None if recorded is None else self._journal.signed(recorded.epoch, recorded.round)
         round_ = None if basis is None else self._timing.round_at(basis.epoch, sight.latest.timestamp)
         return Held(
@@ -186,6 +208,7 @@ class Closing:
             signed=recorded is not None and self._key.address in self._signatures(recorded),
             quorum_since=None if basis is None else self._quorum_since(sight, basis),
             told=() if recorded is None else self._told.get(recorded.digest, ()),
+            ask_from=None if recorded is None else self._recorded.setdefault(recorded.digest, (second, second + 1))[1],
             rejected=self._rejected,
             refused=self._refused,
         )
@@ -257,6 +280,7 @@ class Closing:
         else:
             if bound is not None:
                 self._journal.bind(bound)
+                self._reached("bound")
 
     def _sign(self, recorded: Candidate) -> None:
         bound = self._journal.signed(recorded.epoch, recorded.round)
@@ -269,6 +293,7 @@ class Closing:
         told = self._told.setdefault(recorded.digest, set())
         mine = self._signatures(recorded)[self._key.address]
         told |= await self._peers.push(mine, [peer for peer in self._sources(sight) if peer.stake and peer.account not in told])
+        self._reached("told")
 
     async def _post(self, candidate: Candidate, stakes: Stakes) -> None:
         held = self._signatures(candidate)
@@ -289,6 +314,7 @@ class Closing:
             try:
                 if await self._peers.file(digest, self._sources(sight)) is not None:
                     self._fetched.add(digest)
+                    self._reached("followed")
             except Wrong as wrong:
                 log.warning("epoch %d: %s", sight.view.roots()[-1].epoch, wrong)
 

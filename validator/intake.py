@@ -16,14 +16,12 @@ from chain.types import Address, Digest
 from runtime.clock import Clock
 from validator.archive import Archive
 from validator.chain_section import roles_of
-from validator.verification import Envelope, ListedRoles, verify_contents, verify_envelope
+from validator.verification import STRANGERS_QUOTA_BYTES, Envelope, ListedRoles, verify_contents, verify_envelope
 from wire.messages import ActivityProof, ProofReceipt
 from wire.refusals import Refused
 
 MAX_AT_ONCE = 64
 """Proofs being verified; more are told to come back."""
-STRANGERS_QUOTA_BYTES = 64 * 1024 * 1024
-"""Per epoch, for all proofs of the unregistered or without one counter-signed statement: keys cost nothing, disks do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Asks the other validators. What they send is checked by digest or signature before it is kept; what they withhold costs a time-out.
 
 Answers are data: a peer that fails is logged and left out, and one that let a request time out is not asked again for a while.
+What several tasks want is fetched by one of them (`validator.sharing`). Long because every question and its answer's check are here.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from validator.errors import Wrong
 from validator.files import CHUNK_BYTES, chunk_size, parse_index, sha256
 from validator.journal import MOST_OF_ONE, Journal
 from validator.manifests import check_inventory
+from validator.sharing import Sharing
 from validator.verification import VerifiedProof
+from wire.agreement import FileIndex
 from wire.http import MAX_ANSWER, PeerError, PeerMisbehaved, PeerRefused
 from wire.messages import Inventory
 from wire.refusals import Refused
@@ -65,6 +68,7 @@ class Peers:
         self._told = told
         self._client, self._archive, self._journal, self._domain, self._clock = client, archive, journal, domain, clock
         self.timeout_s = timeout_s
+        self._sharing = Sharing(timeout_s / 4)
         self._muted: dict[Address, tuple[float, float]] = {}
 
     async def inventories(self, peers: Iterable[Listing], epoch: int, stakes: Stakes) -> None:
@@ -97,6 +101,42 @@ class Peers:
                 return held
         return None
 
+    async def checked_file(
+        self, digest: Digest, sizes: range, check: Callable[[bytes], T], parts: dict[int, bytes], peers: Sequence[Listing]
+    ) -> T | None:
+        """What `check` makes of a file that one validator alone has named; None if they do not have it all. Only then it is kept.
+
+        sizes: in bytes, that it can have; of another one no more than the index is fetched. parts: what has come of it by now, to be
+        handed in again. Raises `Wrong` for another size and for what is no file's index, and what `check` raises.
+        """
+        held = self._archive.blob(digest)
+        for peer in (None, *peers):
+            if peer is not None and held is None:
+                held = (await self._of_each([peer], lambda source: self._fetch(source, digest, CHUNK_BYTES))).get(peer.account)
+            if held is None:
+                continue
+            index = _index_in(held, digest, sizes)
+            if peer is not None:
+                await self._of_each([peer], lambda source: self._parts(source, index, parts))  # noqa: B023
+            else:
+                parts |= {n: part for n, chunk in enumerate(index.chunks) if (part := self._archive.blob(chunk)) is not None}
+            if len(parts) == len(index.chunks):
+                data = b"".join(parts[n] for n in range(len(index.chunks)))
+                if len(data) != index.size:
+                    raise Wrong(f"the file {to_hex(digest)} has chunks of other sizes than its index says")
+                return await asyncio.to_thread(self._checked, data, check)
+        return None
+
+    def _checked(self, data: bytes, check: Callable[[bytes], T]) -> T:
+        found = check(data)
+        self._archive.keep_file(data)
+        return found
+
+    async def _parts(self, peer: Listing, index: FileIndex, parts: dict[int, bytes]) -> None:
+        for n, chunk in enumerate(index.chunks):
+            if n not in parts:
+                parts[n] = await self._fetch(peer, chunk, chunk_size(index, n))
+
     async def _pieces(self, peer: Listing, digest: Digest) -> None:
         index = parse_index(await self._blob(peer, digest, CHUNK_BYTES))
         missing = [(n, chunk) for n, chunk in enumerate(index.chunks) if not self._archive.has_blob(chunk)]
@@ -107,32 +147,58 @@ class Peers:
         held = self._archive.blob(digest)
         if held is not None:
             return held
-        content = await self._get(peer, f"/v1/blobs/{to_hex(digest)}", limit)
-        if sha256(content) != digest or len(content) > limit:
-            raise PeerMisbehaved(f"{peer.endpoint} answers with other bytes than asked for")
+        content = await self._fetch(peer, digest, limit)
         self._archive.keep_blob(content)
         return content
 
+    async def _fetch(self, peer: Listing, digest: Digest, limit: int) -> bytes:
+        async def fetch() -> bytes:
+            content = await self._get(peer, f"/v1/blobs/{to_hex(digest)}", limit)
+            if sha256(content) != digest or len(content) > limit:
+                raise PeerMisbehaved(f"{peer.endpoint} answers with other bytes than asked for")
+            return content
+
+        return await self._sharing.once(digest, fetch)
+
     async def proofs(self, digests: Iterable[Digest], peers: Sequence[Listing], check: Callable[[bytes], VerifiedProof]) -> None:
-        """Fetches and keeps the proofs that are not here, from one peer after the other. What `check` refuses is not kept."""
+        """Fetches and keeps the proofs that are not here, from one peer after the other. What `check` refuses is not kept; what has come
+        when this is broken off is."""
         missing = list(digests)
         for peer in peers:
-            gate = asyncio.Semaphore(AT_ONCE)
-            for start in range(0, len(missing), IN_ONE_GO):
-                some = missing[start : start + IN_ONE_GO]
-                await asyncio.gather(*(self._answer(peer, partial(self._proof, digest, check, gate)) for digest in some))
+            if passed := await self._proofs_of(peer, missing, check):
+                await self._sharing.wait_for(passed)
+                await self._proofs_of(peer, passed, check, insist=True)
             held = await asyncio.to_thread(self._archive.proof_subjects, missing)
             missing = [digest for digest in missing if digest not in held]
 
-    async def _proof(self, digest: Digest, check: Callable[[bytes], VerifiedProof], gate: asyncio.Semaphore, peer: Listing) -> None:
-        async with gate:
-            if self._is_muted(peer):
-                return
-            raw = await self._get(peer, f"/v1/proofs/{to_hex(digest)}")
-        found = await asyncio.to_thread(check, raw)
-        if found.digest != digest:
-            raise PeerMisbehaved(f"{peer.endpoint} answers with another proof than asked for")
-        self._archive.keep_proof(digest, raw, found.signed.message)
+    async def _proofs_of(
+        self, peer: Listing, digests: Sequence[Digest], check: Callable[[bytes], VerifiedProof], *, insist: bool = False
+    ) -> list[Digest]:
+        """Asks one peer; those that were passed over, since another task is fetching them: none, if this one insists."""
+        gate, passed = asyncio.Semaphore(AT_ONCE), list[Digest]()
+
+        async def one(digest: Digest, take: Callable[[Digest], bool], found: list[VerifiedProof], source: Listing) -> None:
+            async with gate:
+                if self._is_muted(source):
+                    return
+                if not take(digest) and not insist:
+                    passed.append(digest)
+                    return
+                raw = await self._get(source, f"/v1/proofs/{to_hex(digest)}")
+            verified = await asyncio.to_thread(check, raw)
+            if verified.digest != digest:
+                raise PeerMisbehaved(f"{source.endpoint} answers with another proof than asked for")
+            found.append(verified)
+
+        for start in range(0, len(digests), IN_ONE_GO):
+            some, found = digests[start : start + IN_ONE_GO], list[VerifiedProof]()
+            with self._sharing.taking() as take:
+                held = await asyncio.to_thread(self._archive.proof_subjects, some)  # others fetch meanwhile
+                try:
+                    await asyncio.gather(*(self._answer(peer, partial(one, each, take, found)) for each in some if each not in held))
+                finally:
+                    self._archive.keep_proofs(found)
+        return passed
 
     async def candidate(self, epoch: int, round_: int, digest: Digest, peers: Sequence[Listing]) -> EpochAttestation | None:
         """The attestation with the recorded digest: the stored one, or a peer's, which is then stored."""
@@ -231,3 +297,13 @@ class Peers:
         wait = min(2 * last, LONGEST_MUTE * self.timeout_s)
         self._muted[peer.account] = (self._clock.now() + wait, wait)
         log.info("validator %s let a request time out; it is not asked for %g s", peer.account, wait)
+
+
+def _index_in(head: bytes, digest: Digest, sizes: range) -> FileIndex:
+    try:
+        index = parse_index(head)
+    except CodecError as error:
+        raise Wrong(f"the file {to_hex(digest)} has a malformed index: {error}") from error
+    if index.size not in sizes:
+        raise Wrong(f"the file {to_hex(digest)} has {index.size} bytes, {sizes[0]} to {sizes[-1]} are expected")
+    return index

@@ -21,6 +21,7 @@ from validator.agreement import (
     is_my_turn_to_propose,
     open_epoch,
     proposer_of,
+    stagger_s,
     waits_for_inventories,
 )
 from validator.epoch import covered_epochs
@@ -149,8 +150,9 @@ class Held:
     candidate: whether one is stored for the open round. bound: the digest journaled for the recorded candidate's epoch and round. signed:
     whether the own signature under it is stored. quorum_since: the second in which signatures of two thirds of the stake on the newest
     candidate were first seen here, None without.
-    Remembered: told (the validators that have the own signature), activated (the newest epoch whose root was seen to be active), rejected
-    and refused (candidates never to be signed here, or that the contract would not take).
+    Remembered: told (the validators that have the own signature), ask_from (the block second from which on others are to be asked for their
+    signatures under the recorded candidate, None before it was seen to be recorded), activated (the newest epoch whose root was seen to be
+    active), rejected and refused (candidates never to be signed here, or that the contract would not take).
     """
 
     born: int
@@ -163,6 +165,7 @@ class Held:
     signed: bool
     quorum_since: int | None
     told: Collection[Address]
+    ask_from: int | None
     rejected: Collection[Digest]
     refused: Collection[Digest]
 
@@ -198,6 +201,13 @@ def may_attest(timing: Timing, born: int, epoch: int) -> bool:
     return born < timing.intake_end(epoch)
 
 
+def ask_again_from(timing: Timing, since: int, second: int) -> int:
+    """When to ask once more for the signatures under a candidate that is seen to be recorded since `since` and was asked about at `second`,
+    all of block time. Whoever signs tells everybody, so what is asked for is what did not come by itself: a block later, then when twice as
+    much time has passed, and so on, at last once a turn."""
+    return second + max(1, min(second - since, stagger_s(timing)))
+
+
 def situation_of(facts: Facts, epoch: int) -> Situation:
     """The open epoch as turns are decided from it."""
     chain, held = facts.chain, facts.held
@@ -222,7 +232,8 @@ def _steps(facts: Facts) -> Iterator[Step]:
     epoch = open_epoch(facts.timing, chain.second)
     if chain.convicted or epoch is None or chain.last_posted >= epoch or facts.sets is None or facts.me not in facts.stakes:
         return
-    yield Gather(tuple(facts.sets))  # anew if the chain says meanwhile that others are covered
+    if any(stakes.keys() - set(held.complete.get(one, ())) for one, stakes in facts.sets.items()):
+        yield Gather(tuple(facts.sets))  # anew if the chain says meanwhile that others are covered
     situation = situation_of(facts, epoch)
     round_ = situation.round
     if round_ is not None and is_my_turn_to_propose(situation):
@@ -232,8 +243,9 @@ def _steps(facts: Facts) -> Iterator[Step]:
             yield Build(epoch, round_)
     yield from _signing(facts, epoch)
     candidate = situation.candidate
-    if candidate is not None and situation.quorum_since is None:
-        yield Ask(candidate)
+    is_time = held.ask_from is not None and chain.second >= held.ask_from
+    if candidate is not None and candidate == chain.recorded and situation.quorum_since is None and is_time:
+        yield Ask(candidate)  # not before the record is final, since nobody signs before
     if candidate is not None and is_my_turn_to_post(situation):
         yield Post(candidate)
 

@@ -7,6 +7,7 @@ Refusals carry the codes of `wire.refusals`.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,16 +16,19 @@ from typing import Any
 from chain.canonical import decode
 from chain.epochs import Timing
 from chain.errors import CodecError
-from chain.keys import recover
 from chain.rules import Rules
 from chain.typed import Domain, Signed, digest_of
-from chain.types import Address, Digest, to_hex
+from chain.types import Address, Digest, Signature, to_hex
 from validator.session_evidence import check_session, check_session_limits, signed_parts
 from wire.activity import broken_link, log_head
 from wire.agreement import ListedNode
 from wire.messages import ActivityProof, LatencyReport, UptimeTicket
 from wire.refusals import Refused
 from wire.statements import MOST_KEPT, fault_in, newest_slot
+
+STRANGERS_QUOTA_BYTES = 64 * 1024 * 1024
+"""What one validator takes in an epoch of all proofs of the unregistered or without one counter-signed statement: keys cost nothing, disks
+do."""
 
 Statement = UptimeTicket | LatencyReport
 
@@ -85,7 +89,7 @@ def verify_envelope(raw: bytes, domain: Domain, rules: Rules) -> Envelope:
     try:
         signed: Signed[ActivityProof] = decode(Signed[ActivityProof], raw)
         digest = digest_of(signed.message, domain)
-        signer = recover(digest, signed.signature)
+        signer = _recover(digest, signed.signature)
     except CodecError as error:
         raise Refused(error.code, error.detail, {"at": error.path} if error.path else None) from error
     if signer != signed.message.provider:
@@ -115,6 +119,14 @@ def verify_contents(envelope: Envelope, domain: Domain, timing: Timing, rules: R
         for part in signed_parts(session):
             check_signature(part, domain)
     return VerifiedProof(envelope.signed, envelope.digest, envelope.raw)
+
+
+_UNSIGNED = re.compile(rb'.*"reports":\[\],"sequence":"?\d+"?,"sessions":\[\],"tickets":\[\]\},"signature":"0x[0-9a-f]{130}"\}', re.DOTALL)
+
+
+def is_unsigned(raw: bytes) -> bool:
+    """Whether nobody but the provider has signed anything in a verified proof: keys are free, so there can be any number of those."""
+    return _UNSIGNED.fullmatch(raw, max(0, len(raw) - 512)) is not None
 
 
 def fault_of(statement: Statement, provider: Address, epoch: int, timing: Timing, roles: ListedRoles, now: int | None) -> Refused | None:
@@ -167,8 +179,14 @@ def check_signature(signed: Signed[Any], domain: Domain) -> None:
     claimed: Address = getattr(statement, statement.SIGNER)
     evidence = {"signer": claimed, "role": statement.SIGNER}
     try:
-        actual = recover(digest_of(statement, domain), signed.signature)
+        actual = _recover(digest_of(statement, domain), signed.signature)
     except CodecError as error:
         raise Refused("bad_statement", error.detail, evidence) from error
     if actual != claimed:
         raise Refused("bad_statement", f"it is signed by {actual}, not by {claimed}", evidence | {"actual": actual})
+
+
+def _recover(digest: Digest, signature: Signature) -> Address:
+    from chain.keys import recover  # the curve's library: whoever recomputes what has been verified does without it
+
+    return recover(digest, signature)

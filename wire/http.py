@@ -6,7 +6,7 @@
     └── PeerUnavailable    Recoverable: no answer in time
 
 Every request and response carries `DPN-Network: chainId/settlement/version`; one of another network is refused, naming both values.
-Answers may come packed (`wire.packing`) where that is asked for; the bounds are on what is unpacked.
+Answers may come packed (`wire.packing`) where that is asked for; the bounds are on what is unpacked. Requests never do.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ MAX_ANSWER = 2 * 1024 * 1024
 TIMEOUT_S = 10.0
 BODY_S = 10.0
 """The longest that a request's body may take to arrive."""
+LINGER_S = 1.0
+"""How long what is left of a refused body is read, so that whoever sends it hears why; also if the sender is gone by then."""
 IDLE_S = 30.0
 """The longest that a connection may wait for a request."""
 
@@ -169,14 +171,17 @@ async def read(request: web.Request, struct: type[M]) -> M:
 
 
 async def body_of(request: web.Request) -> bytes:
-    """The request's body as received; `malformed_json` if it does not unpack as its headers say."""
+    """The request's body as received; `bad_encoding`, with nothing unpacked, if its headers say that it is packed in any way."""
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise Refused("bad_encoding", "requests are not packed")
     try:
         async with asyncio.timeout(BODY_S):
             return await request.read()
     except TimeoutError:
         raise Refused("body_too_slow", f"{BODY_S:g} s is the limit") from None
     except web.RequestPayloadError:
-        raise Refused("malformed_json", "the body is not encoded as its headers say") from None
+        raise Refused("malformed_json", "the body does not come as its headers say") from None
 
 
 def answer(value: Any, status: int = 200) -> web.Response:
@@ -216,7 +221,9 @@ async def serve(app: web.Application, host: str, port: int, most_connections: in
 
     Connections are bounded in number (`wire.connections`); one that sends no whole request for `IDLE_S` is closed.
     """
-    runner = _Runner(app, access_log=None, logger=_server_log, shutdown_timeout=2.0, keepalive_timeout=IDLE_S)
+    # Unpacked by aiohttp, whatever a stranger sends would be unpacked before anybody has looked at it.
+    bounds: dict[str, Any] = {"keepalive_timeout": IDLE_S, "lingering_time": LINGER_S, "auto_decompress": False}
+    runner = _Runner(app, access_log=None, logger=_server_log, shutdown_timeout=2.0, **bounds)
     runner.most = most_connections
     await runner.setup()
     await web.TCPSite(runner, host, port, reuse_address=True).start()

@@ -51,6 +51,7 @@ class Memory:
     refused: set[Digest] = field(default_factory=set)
     quorums: dict[Digest, int] = field(default_factory=dict)
     told: dict[Digest, set[Address]] = field(default_factory=dict)
+    recorded: dict[Digest, tuple[int, int]] = field(default_factory=dict)
     tried: set[steps.Step] = field(default_factory=set)
 
 
@@ -128,6 +129,7 @@ class Node:
             signed=recorded is not None and self.me in self.disk.signatures.get(recorded.digest, ()),
             quorum_since=None if basis is None else self._quorum_since(newest, basis, latest.second),
             told=() if recorded is None else memory.told.get(recorded.digest, ()),
+            ask_from=None if recorded is None else memory.recorded.setdefault(recorded.digest, (latest.second, latest.second + 1))[1],
             rejected=memory.rejected,
             refused=memory.refused,
         )
@@ -200,6 +202,8 @@ class Node:
             case steps.Tell(candidate):
                 self._tell(self.disk.said[candidate.digest])
             case steps.Ask(candidate):
+                since, second = self.memory.recorded[candidate.digest][0], self.world.chain.blocks[-1].second
+                self.memory.recorded[candidate.digest] = since, steps.ask_again_from(self.world.chain.timing, since, second)
                 for _, peer in self.peers():
                     for statement, signers in self.ask(peer, lambda peer: peer.known_signatures(candidate, self)) or ():
                         for signer in signers:

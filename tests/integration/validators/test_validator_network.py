@@ -21,10 +21,12 @@ from chain.sender import Sender
 from chain.typed import Signed, digest_of, sign
 from chain.types import ZERO_DIGEST, Address, Digest, to_hex
 from tests.validators import PORT, PROVIDERS, RULES, VALIDATORS, Flaky, Seat, Stopped, World, a_world
+from validator.archive import Packed
 from validator.files import file_digest
 from wire.agreement import InventoryEntry, InventoryIndex, Manifest
 from wire.http import PeerRefused, application, serve
 from wire.messages import ActivityProof, Inventory
+from wire.packing import pack
 
 
 def test_epochs_are_closed_and_paid(tmp_path: Path) -> None:
@@ -58,7 +60,11 @@ def test_epochs_are_closed_and_paid(tmp_path: Path) -> None:
     asyncio.run(scene())
 
 
-POINTS = ("inventory_signed", "candidate_stored", "proposed", "attested", "quorum", "posted")
+POINTS = (
+    *("inventory_signed", "gathered", "candidate_stored", "proposed", "bound", "attested", "told", "quorum", "posted", "followed"),
+    "activated",
+)
+"""Every step of an epoch's closing."""
 
 
 async def _close_two(tmp_path: Path, points: Sequence[str], victims_of: Callable[[World], Sequence[Seat]]) -> tuple[Any, ...]:
@@ -424,8 +430,9 @@ def test_a_proof_of_an_epoch_beyond_all_numbers_stops_nobody(tmp_path: Path, mon
             await world.hand_in(1)
             archive, domain = bad.running.archive, world.network.domain
             proof = sign(ActivityProof(PROVIDERS[0].address, 2**64 - 1, 1, (), (), (), (), ZERO_DIGEST), domain, PROVIDERS[0])
-            named, served = digest_of(proof.message, domain), archive.proof
-            monkeypatch.setattr(archive, "proof", lambda digest: encode(proof) if digest == named else served(digest))
+            named, served = digest_of(proof.message, domain), archive.packed_proof
+            packed = Packed(pack(encode(proof)), len(encode(proof)))
+            monkeypatch.setattr(archive, "packed_proof", lambda digest: packed if digest == named else served(digest))
             digest = archive.keep_file(encode(InventoryIndex(1, (InventoryEntry(PROVIDERS[0].address, named),))))
             archive.keep_inventory(sign(Inventory(bad.key.address, 1, 1, digest), domain, bad.key))
             await world.until_posted(1, [seat for seat in world.seats if seat is not bad])

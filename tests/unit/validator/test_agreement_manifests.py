@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from chain.canonical import encode
 from chain.keys import NodeKey
 from chain.messages import EpochAttestation
 from chain.typed import Domain, Signed, sign
@@ -14,9 +15,22 @@ from chain.types import ZERO_ADDRESS, ZERO_DIGEST, Address, Digest, Wei
 from chain.view import BlockStamp, ChainView, Deposit, Listing, Registration
 from validator.chain_section import chain_section, depositors_of
 from validator.errors import Wrong
-from validator.manifests import Basis, check_attestation, check_index, check_inventory, check_manifest
+from validator.manifests import (
+    LARGEST_INVENTORY,
+    SMALLEST_PROOF,
+    Basis,
+    check_attestation,
+    check_index,
+    check_inventory,
+    index_size,
+    manifest_sizes,
+    most_entries,
+    read_index,
+    read_manifest,
+)
+from validator.verification import STRANGERS_QUOTA_BYTES
 from wire.agreement import CoveredEpoch, InventoryEntry, InventoryIndex, Manifest
-from wire.messages import Inventory
+from wire.messages import ActivityProof, Inventory
 
 DOMAIN = Domain(31337, Address("0x" + "11" * 20))
 NODES = sorted((NodeKey(bytes([n]) * 32) for n in (1, 2, 3, 4)), key=lambda one: one.address)
@@ -77,8 +91,9 @@ def test_a_section_is_the_anchors_view_ascending() -> None:
 
 
 def test_the_manifest_of_two_thirds_or_more_is_sound() -> None:
-    check_manifest(manifest_over(*NODES), BASIS, DOMAIN)
-    check_manifest(manifest_over(*NODES[:3]), BASIS, DOMAIN)
+    for sound in (manifest_over(*NODES), manifest_over(*NODES[:3])):
+        assert read_manifest(encode(sound), BASIS, DOMAIN) == sound
+        assert len(encode(sound)) in manifest_sizes(BASIS)
 
 
 FALSE: dict[str, Callable[[Manifest], Manifest]] = {
@@ -109,7 +124,25 @@ FALSE: dict[str, Callable[[Manifest], Manifest]] = {
 @pytest.mark.parametrize("name", sorted(FALSE))
 def test_a_manifest_that_differs_is_never_signed(name: str) -> None:
     with pytest.raises(Wrong):
-        check_manifest(FALSE[name](manifest_over(*NODES)), BASIS, DOMAIN)
+        read_manifest(encode(FALSE[name](manifest_over(*NODES))), BASIS, DOMAIN)
+
+
+@pytest.mark.parametrize("change", [b"", b"{}", b"[" * 5_000])
+def test_bytes_that_are_no_manifest_are_none(change: bytes) -> None:
+    data = encode(manifest_over(*NODES))
+    within = data.index(b'"covered":') + len(b'"covered":')
+    for bad in (change, data[:within] + change + data[within:], data + b"\n", data[:-1], b" " + data):
+        if bad != data:
+            with pytest.raises(Wrong):
+                read_manifest(bad, BASIS, DOMAIN)
+
+
+def test_a_manifest_has_room_for_an_inventory_of_each_validator_and_no_more() -> None:
+    most = 2**64 - 1
+    largest = encode(sign(Inventory(NODES[0].address, most, most, ONE), DOMAIN, NODES[0]))
+    assert len(largest) < LARGEST_INVENTORY
+    blank = encode(BASIS.manifest({4: (), 5: ()}))
+    assert manifest_sizes(BASIS) == range(len(blank), len(blank) + 2 * len(NODES) * LARGEST_INVENTORY + 1)
 
 
 ELSEWHERE: dict[str, Callable[[EpochAttestation], EpochAttestation]] = {
@@ -137,7 +170,7 @@ def test_an_inventory_counts_for_its_epoch_and_signer_only() -> None:
 
 
 def test_an_index_is_what_its_inventory_says() -> None:
-    entries = tuple(InventoryEntry(Address("0x" + pair * 20), ONE) for pair in ("0a", "0b"))
+    entries = tuple(InventoryEntry(Address("0x" + pair * 20), Digest(bytes.fromhex(pair) * 32)) for pair in ("0a", "0b"))
     said = Inventory(NODES[0].address, 4, 2, ONE)
     check_index(InventoryIndex(4, entries), said)
     for index in (
@@ -145,6 +178,46 @@ def test_an_index_is_what_its_inventory_says() -> None:
         InventoryIndex(4, entries[:1]),
         InventoryIndex(4, entries[::-1]),
         InventoryIndex(4, entries[:1] * 2),
+        InventoryIndex(4, (entries[0], replace(entries[1], proof=entries[0].proof))),
     ):
         with pytest.raises(Wrong):
             check_index(index, said)
+        with pytest.raises(Wrong):
+            read_index(encode(index), said)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 1_000])
+@pytest.mark.parametrize("epoch", [1, 2**64 - 1])
+def test_the_size_of_an_index_follows_from_its_count(count: int, epoch: int) -> None:
+    entries = tuple(InventoryEntry(Address(f"0x{n:040x}"), Digest(n.to_bytes(32))) for n in range(count))
+    data, said = encode(InventoryIndex(epoch, entries)), Inventory(NODES[0].address, epoch, count, ONE)
+    assert index_size(said) == len(data)
+    assert read_index(data, said).entries == entries
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"",
+        b"[" * 1_000,
+        b'{"entries":[],"epoch":4',
+        b'{"entries":[' + b"[]," * 1_000 + b'[]],"epoch":4}',
+        b'{"epoch":4,"entries":[]}',
+        b'{"entries":[,],"epoch":4}',
+        b'{"entries": [],"epoch":4}',
+        b'{"entries":[],"epoch":4}\n',
+        b'{"entries":[],"epoch":"4"}',
+        b'{"entries":[],"epoch":04}',
+    ],
+)
+def test_what_has_not_the_form_of_an_index_is_none(bad: bytes) -> None:
+    read_index(b'{"entries":[],"epoch":4}', Inventory(NODES[0].address, 4, 0, ONE))
+    with pytest.raises(Wrong):
+        read_index(bad, Inventory(NODES[0].address, 4, 0, ONE))
+
+
+def test_entries_are_as_many_as_the_registered_and_the_quota_of_strangers_allow() -> None:
+    smallest = encode(sign(ActivityProof(NODES[0].address, 0, 0, (), (), (), (), ZERO_DIGEST), DOMAIN, NODES[0]))
+    assert len(smallest) > SMALLEST_PROOF
+    strangers = STRANGERS_QUOTA_BYTES // len(smallest)
+    assert strangers < most_entries(SECTIONS[0]) - 2 * len(SECTIONS[0].providers) < 1.2 * strangers

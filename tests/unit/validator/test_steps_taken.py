@@ -27,6 +27,7 @@ from validator.steps import (
     Sign,
     Step,
     Tell,
+    ask_again_from,
     may_attest,
     may_sign_inventory,
     next_step,
@@ -42,7 +43,7 @@ OTHER = next(node for node in NODES if node != FIRST)
 RECORDED = Candidate(1, 0, DIGEST)
 
 CHAIN = OnChain(OPENS, None, 0, 0, None, None, NODES, convicted=False)
-HELD = Held(1_000, {1}, 0, True, {1: NODES}, False, None, False, None, (), (), ())
+HELD = Held(1_000, {1}, 0, True, {1: NODES}, False, None, False, None, (), OPENS, (), ())
 
 
 def facts(me: Address = FIRST, chain: OnChain = CHAIN, held: Held = HELD) -> Facts:
@@ -57,37 +58,37 @@ def every_step(one: Facts) -> list[Step]:
 
 
 def test_the_round_s_proposer_builds_once_and_records_what_is_stored() -> None:
-    assert every_step(facts()) == [Gather((1,)), Build(1, 0)]
-    assert every_step(facts(held=replace(HELD, candidate=True))) == [Gather((1,)), Record(1, 0)]
-    assert every_step(facts(OTHER)) == [Gather((1,))]
+    assert every_step(facts()) == [Build(1, 0)]
+    assert every_step(facts(held=replace(HELD, candidate=True))) == [Record(1, 0)]
+    assert every_step(facts(OTHER)) == []
 
 
 def test_a_recorded_candidate_is_judged_then_signed_then_told_to_whoever_lacks_it() -> None:
     chain = replace(CHAIN, newest=RECORDED, recorded=RECORDED)
-    assert every_step(facts(OTHER, chain)) == [Gather((1,)), Judge(RECORDED), Ask(RECORDED)]
+    assert every_step(facts(OTHER, chain)) == [Judge(RECORDED), Ask(RECORDED)]
     bound = replace(HELD, bound=DIGEST)
-    assert every_step(facts(OTHER, chain, bound)) == [Gather((1,)), Sign(RECORDED), Ask(RECORDED)]
+    assert every_step(facts(OTHER, chain, bound)) == [Sign(RECORDED), Ask(RECORDED)]
     signed = replace(bound, signed=True)
-    assert every_step(facts(OTHER, chain, signed)) == [Gather((1,)), Tell(RECORDED), Ask(RECORDED)]
+    assert every_step(facts(OTHER, chain, signed)) == [Tell(RECORDED), Ask(RECORDED)]
     told = replace(signed, told=[node for node in NODES if node != OTHER])
-    assert every_step(facts(OTHER, chain, told)) == [Gather((1,)), Ask(RECORDED)]
+    assert every_step(facts(OTHER, chain, told)) == [Ask(RECORDED)]
 
 
 def test_what_is_recorded_and_not_final_yet_is_not_judged() -> None:
-    assert every_step(facts(OTHER, replace(CHAIN, newest=RECORDED))) == [Gather((1,)), Ask(RECORDED)]
+    assert every_step(facts(OTHER, replace(CHAIN, newest=RECORDED))) == []
 
 
 def test_a_round_has_one_signature_whatever_is_recorded_later() -> None:
     chain = replace(CHAIN, newest=RECORDED, recorded=RECORDED)
     held = replace(HELD, bound=Digest(bytes([2]) * 32), signed=False)
-    assert every_step(facts(OTHER, chain, held)) == [Gather((1,)), Ask(RECORDED)]
+    assert every_step(facts(OTHER, chain, held)) == [Ask(RECORDED)]
 
 
 def test_who_has_the_quorum_posts_in_turn() -> None:
     chain = replace(CHAIN, second=OPENS + 1, newest=RECORDED, recorded=RECORDED)
     held = replace(HELD, bound=DIGEST, signed=True, told=NODES, quorum_since=OPENS + 1)
-    assert every_step(facts(FIRST, chain, held)) == [Gather((1,)), Post(RECORDED)]
-    assert every_step(facts(OTHER, chain, held)) == [Gather((1,))]
+    assert every_step(facts(FIRST, chain, held)) == [Post(RECORDED)]
+    assert every_step(facts(OTHER, chain, held)) == []
     assert Post(RECORDED) in every_step(facts(OTHER, replace(chain, second=OPENS + 20), held))
 
 
@@ -112,7 +113,7 @@ def test_a_ripe_root_is_activated_in_turn_and_an_intake_is_closed_whoever_else_d
     ripe = replace(CHAIN, posted=Ripening(1, 0, OPENS - 10), last_posted=1)
     assert every_step(facts(FIRST, ripe)) == [Activate(1, 0)]
     assert every_step(facts(FIRST, ripe, replace(HELD, activated=1))) == []
-    assert every_step(facts(FIRST, CHAIN, replace(HELD, inventories=()))) == [CloseIntake(1), Gather((1,)), Build(1, 0)]
+    assert every_step(facts(FIRST, CHAIN, replace(HELD, inventories=()))) == [CloseIntake(1), Build(1, 0)]
 
 
 @pytest.mark.parametrize(
@@ -133,15 +134,27 @@ def test_a_database_speaks_for_what_came_after_it(born: int, epoch: int, invento
     assert may_attest(TIMING, born, epoch) is attest
 
 
-def test_if_other_epochs_turn_out_to_be_covered_their_inventories_are_asked_for_before_anything_is_built() -> None:
-    one = facts()
-    first = next_step(one, ())
-    assert first == Gather((1,))
-    more = replace(one, sets={0: STAKES, 1: STAKES})
-    assert next_step(more, [first]) == Gather((0, 1))
+def test_inventories_are_asked_for_as_long_as_one_lacks_and_anew_if_other_epochs_turn_out_to_be_covered() -> None:
+    lacking = facts(held=replace(HELD, complete={1: NODES[:3]}))
+    assert next_step(lacking, ()) == Gather((1,))
+    assert next_step(facts(), ()) == Build(1, 0)
+    more = replace(facts(), sets={0: STAKES, 1: STAKES})
+    assert next_step(more, [Gather((1,))]) == Gather((0, 1))
+
+
+def test_signatures_are_asked_for_from_a_block_after_the_record_on_ever_more_seldom_and_at_last_once_a_turn() -> None:
+    chain = replace(CHAIN, newest=RECORDED, recorded=RECORDED)
+    signed = replace(HELD, bound=DIGEST, signed=True, told=NODES)
+    for ask_from, asks in ((None, []), (OPENS + 1, []), (OPENS, [Ask(RECORDED)])):
+        assert every_step(facts(OTHER, chain, replace(signed, ask_from=ask_from))) == asks
+    assert every_step(facts(OTHER, chain, replace(signed, quorum_since=OPENS))) == []
+    seconds = [OPENS]
+    while len(seconds) < 7:
+        seconds.append(ask_again_from(TIMING, OPENS, seconds[-1]))
+    assert [second - OPENS for second in seconds] == [0, 1, 2, 4, 8, 13, 18]  # a turn is 5 s
 
 
 def test_what_was_lost_is_not_signed_anew() -> None:
     chain = replace(CHAIN, newest=RECORDED, recorded=RECORDED)
     held = replace(HELD, born=OPENS, inventories=())
-    assert every_step(facts(OTHER, chain, held)) == [Gather((1,)), Ask(RECORDED)]
+    assert every_step(facts(OTHER, chain, held)) == [Ask(RECORDED)]

@@ -16,7 +16,7 @@ from chain.keys import NodeKey
 from chain.rules import Rules
 from chain.typed import Domain, Signed, digest_of, sign
 from chain.types import ZERO_DIGEST, Address, Digest, Signature
-from validator.verification import ListedRoles, VerifiedProof, verify_envelope, verify_proof
+from validator.verification import ListedRoles, VerifiedProof, is_unsigned, verify_envelope, verify_proof
 from wire.agreement import ListedNode
 from wire.messages import (
     ActivityEntry,
@@ -88,6 +88,15 @@ def test_a_proof_verifies_and_keeps_its_bytes_and_identity() -> None:
 
 def test_an_envelope_without_anything_in_it_verifies() -> None:
     verified(ActivityProof(PROVIDER.address, EPOCH, 1, (), (), (), (), ZERO_DIGEST))
+
+
+def test_whether_anybody_else_has_signed_something_is_read_off_the_bytes() -> None:
+    empty = replace(base(), tickets=(), reports=())
+    for proof, unsigned in ((empty, True), (replace(empty, sequence=2**64 - 1), True), (base(), False), (with_ticket(), False)):
+        assert is_unsigned(encode(sign(proof, DOMAIN, PROVIDER))) is unsigned
+    detail = '"reports":[],"sequence":1,"sessions":[],"tickets":[]},"signature":"0x' + "00" * 65 + '"}'
+    log = (replace(entries(1)[0], detail=detail),)
+    assert not is_unsigned(encode(sign(replace(base(), log=log, log_head=digest_of(log[0], DOMAIN)), DOMAIN, PROVIDER)))
 
 
 def test_roles_come_from_listed_nodes() -> None:
