@@ -13,9 +13,9 @@ from chain.canonical import encode
 from chain.errors import CodecError
 from chain.typed import Domain, Signed, digest_of, verify
 from validator.errors import Wrong
-from validator.files import file_digest
 from validator.manifests import check_index
 from wire.agreement import InventoryIndex
+from wire.files import file_digest
 from wire.messages import ActivityProof, Inventory, ProofReceipt
 
 

@@ -27,7 +27,6 @@ from validator.archive import Archive
 from validator.epoch import attestation_of, recompute
 from validator.errors import ManifestError, Wrong
 from validator.evidence import Evidence
-from validator.files import file_digest
 from validator.journal import Journal
 from validator.manifests import Basis, check_inventories
 from validator.peers import Asks, Peers
@@ -37,6 +36,7 @@ from validator.state import State, decode_state, encode_state, genesis_state, le
 from validator.verdict import transaction_data
 from validator.verification import ListedRoles
 from wire.agreement import Manifest
+from wire.files import file_digest
 from wire.messages import ActivityProof
 
 TIMEOUT_S = 10.0

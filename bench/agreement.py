@@ -40,8 +40,8 @@ from chain.typed import Signed, sign
 from chain.types import ZERO_ADDRESS, ZERO_DIGEST, Digest, Wei
 from validator.archive import Archive
 from validator.config import ValidatorConfig
-from validator.files import parse_index
 from validator.node import Validator, open_validator
+from wire.files import parse_index
 from wire.http import Client, Handler, serve
 from wire.messages import ActivityProof, LatencyReport, UptimeTicket
 from wire.node import Node

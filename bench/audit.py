@@ -29,10 +29,10 @@ from chain.view import Listing
 from runtime.clock import SystemClock
 from validator.epoch import recompute
 from validator.evidence import Evidence
-from validator.files import chunks_of, file_digest, index_of, sha256
 from validator.peers import Peers
 from validator.state import AccountState, State, encode_state
 from wire.agreement import ChainSection, CoveredEpoch, InventoryEntry, InventoryIndex, ListedNode, Manifest, RegisteredProvider
+from wire.files import chunks_of, file_digest, index_of, sha256
 from wire.messages import ActivityProof, Inventory, LatencyReport, UptimeTicket
 
 DOMAIN = Domain(31337, Address("0x" + "11" * 20))

@@ -71,3 +71,8 @@ class Timing:
 def proposer_index(epoch: int, round_: int, validators: int) -> int:
     """Which of `validators` (those with stake, by ascending address) proposes: keccak256(abi.encode(epoch, round)) mod n."""
     return int.from_bytes(keccak(epoch.to_bytes(32, "big") + round_.to_bytes(32, "big")), "big") % validators
+
+
+def covered_epochs(parent_through: int, epoch: int) -> range:
+    """The epochs that a root of `epoch` covers: the oldest uncovered ones in order, at most seven; empty if there is none."""
+    return range(parent_through + 1, min(epoch, parent_through + MAX_COVERED) + 1)

@@ -21,9 +21,9 @@ from chain.rules import Rules
 from chain.typed import Domain, Signed
 from chain.types import Address, to_hex
 from validator.epoch import Outcome, attestation_of, recompute
-from validator.files import file_digest, sha256
 from validator.state import State, encode_state
 from wire.agreement import InventoryIndex, Manifest
+from wire.files import file_digest, sha256
 from wire.messages import ActivityProof
 
 VECTORS = Path(__file__).resolve().parent / "vectors" / "recomputation.json"

@@ -20,7 +20,6 @@ from chain.types import ZERO_ADDRESS, ZERO_DIGEST, Address
 from tests.recomputation import TIMING, VECTORS, told
 from tests.session_parts import Parties, key
 from validator.epoch import Outcome, recompute
-from validator.files import file_digest, sha256
 from validator.manifests import check_inventories
 from validator.state import State, encode_state, genesis_state
 from validator.verification import ListedRoles, verify_proof
@@ -34,6 +33,7 @@ from wire.agreement import (
     Manifest,
     RegisteredProvider,
 )
+from wire.files import file_digest, sha256
 from wire.messages import ActivityEntry, ActivityProof, Inventory, LatencyReport, SessionEvidence, UptimeTicket
 
 DOMAIN = Domain(31337, Address("0x" + "5e" * 20))

@@ -19,10 +19,10 @@ from chain.canonical import decode, encode
 from chain.typed import Signed
 from chain.types import Address, Digest
 from runtime.database import put_all_new, put_new
-from validator.files import CHUNK_BYTES, assemble, chunks_of, sha256
 from validator.tables import BlobRow, InventoryRow, ProofRow, PrunedRow, ReceiptedRow
 from validator.verification import VerifiedProof
 from wire.agreement import FileIndex, InventoryEntry
+from wire.files import CHUNK_BYTES, assemble, chunks_of, sha256
 from wire.messages import ActivityProof, Inventory, ProofReceipt
 from wire.packing import pack, unpack
 

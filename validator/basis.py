@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from chain.client import ChainClient
 from chain.contracts import RootRecord
+from chain.epochs import covered_epochs
 from chain.types import ZERO_DIGEST
 from chain.view import ChainView
 from validator.agreement import Stakes
 from validator.chain_section import chain_section, depositors_of
-from validator.epoch import covered_epochs
 from validator.manifests import Basis
 from wire.agreement import ChainSection, Depositor
 

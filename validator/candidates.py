@@ -19,12 +19,12 @@ from validator.archive import Archive
 from validator.epoch import Outcome, attestation_of, recompute
 from validator.errors import Defect, Wrong
 from validator.evidence import Evidence
-from validator.files import file_digest
 from validator.frauds import Fraud, LeafTree, frauds_in
 from validator.manifests import Basis, check_attestation, manifest_sizes, read_manifest
 from validator.peers import Peers
 from validator.state import State, decode_state, encode_state, genesis_state, leaves_of
 from wire.agreement import ChainSection, Manifest
+from wire.files import file_digest
 from wire.messages import Inventory
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from chain.epochs import MAX_COVERED, Timing
+from chain.epochs import Timing, covered_epochs
 from chain.merkle import MerkleTree
 from chain.messages import EpochAttestation, Leaf
 from chain.rules import Rules
@@ -79,11 +79,6 @@ class Reckoning:
     weights: Mapping[Address, int]
     earned: Earnings
     after: State
-
-
-def covered_epochs(parent_through: int, epoch: int) -> range:
-    """The epochs that a root of `epoch` covers: the oldest uncovered ones in order, at most seven; empty if there is none."""
-    return range(parent_through + 1, min(epoch, parent_through + MAX_COVERED) + 1)
 
 
 def recompute(

@@ -18,8 +18,8 @@ from chain.events import Posted
 from chain.typed import Domain, Signed, digest_of
 from chain.types import Digest, to_hex
 from runtime.terminal import CommandFailed, NothingToDo
-from validator.files import CHUNK_BYTES, parse_index, sha256
 from wire.agreement import InventoryIndex, Manifest
+from wire.files import CHUNK_BYTES, parse_index, sha256
 from wire.http import MAX_ANSWER, Client, PeerError
 from wire.messages import ActivityProof
 

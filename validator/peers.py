@@ -22,12 +22,12 @@ from runtime.clock import Clock
 from validator.agreement import Stakes
 from validator.archive import Archive
 from validator.errors import Wrong
-from validator.files import CHUNK_BYTES, chunk_size, parse_index, sha256
 from validator.journal import MOST_OF_ONE, Journal
 from validator.manifests import check_inventory
 from validator.sharing import Sharing
 from validator.verification import VerifiedProof
 from wire.agreement import FileIndex
+from wire.files import CHUNK_BYTES, chunk_size, parse_index, sha256
 from wire.http import MAX_ANSWER, PeerError, PeerMisbehaved, PeerRefused
 from wire.messages import Inventory
 from wire.refusals import Refused

@@ -26,10 +26,10 @@ from chain.types import Address, Digest
 from chain.view import ChainView
 from runtime.database import put_new
 from validator.archive import Archive
-from validator.files import parse_index
 from validator.journal import KEPT_EPOCHS
 from validator.sight import Sight
 from validator.tables import AttestationRow, BlobRow, CandidateRow, InventoryRow, ProofRow, PrunedRow, ReceiptedRow
+from wire.files import parse_index
 from wire.messages import Inventory
 
 AT_ONCE = 500

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chain.epochs import Timing
+from chain.epochs import Timing, covered_epochs
 from chain.types import Address, Digest
 from validator.agreement import (
     Situation,
@@ -24,7 +24,6 @@ from validator.agreement import (
     stagger_s,
     waits_for_inventories,
 )
-from validator.epoch import covered_epochs
 
 if TYPE_CHECKING:
     from chain.contracts import Candidate

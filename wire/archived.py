@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 
-from chain.canonical import decode
 from chain.errors import CodecError
 from chain.types import Digest, to_hex
-from wire.agreement import FileIndex
+from wire.files import CHUNK_BYTES, chunk_size, parse_index, sha256
 from wire.http import Client, PeerError
-
-MAX_BYTES = 128 << 20
-"""The largest file that is taken."""
 
 
 class NotServed(Exception):
@@ -31,21 +26,17 @@ async def archived_file(client: Client, endpoints: Iterable[str], digest: Digest
 
 
 async def _from_one(client: Client, endpoint: str, digest: Digest) -> bytes:
-    index: FileIndex = decode(FileIndex, await _blob(client, endpoint, digest))
-    if index.size > MAX_BYTES or len(index.chunks) > index.size:
-        raise CodecError("out_of_range", f"a file of {index.size} bytes in {len(index.chunks)} chunks is not taken", "size")
+    index = parse_index(await _blob(client, endpoint, digest, CHUNK_BYTES))
     data = bytearray()
-    for chunk in index.chunks:
-        data += await _blob(client, endpoint, chunk)
-        if len(data) > index.size:
-            break
+    for number, chunk in enumerate(index.chunks):
+        data += await _blob(client, endpoint, chunk, chunk_size(index, number))
     if len(data) != index.size:
-        raise CodecError("out_of_range", f"its chunks make {len(data)} bytes or more, not the {index.size} it names", "size")
+        raise CodecError("out_of_range", f"its chunks make {len(data)} bytes, not the {index.size} it names", "size")
     return bytes(data)
 
 
-async def _blob(client: Client, endpoint: str, digest: Digest) -> bytes:
-    data = await client.get(endpoint, f"/v1/blobs/{to_hex(digest)}")
-    if hashlib.sha256(data).digest() != digest:
+async def _blob(client: Client, endpoint: str, digest: Digest, most: int) -> bytes:
+    data = await client.get(endpoint, f"/v1/blobs/{to_hex(digest)}", most)
+    if sha256(data) != digest:
         raise CodecError("out_of_range", f"other bytes come under the name {to_hex(digest)}")
     return data

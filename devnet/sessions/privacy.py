@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from devnet.network import Devnet
-from validator.files import CHUNK_BYTES
+from wire.files import CHUNK_BYTES
 from wire.packing import is_packed, unpack
 
 OWN = ("config.toml", "keystore.json", "passphrase")

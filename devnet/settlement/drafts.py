@@ -9,8 +9,8 @@ from chain.merkle import MerkleTree
 from chain.messages import EpochAttestation
 from chain.types import Address, Digest
 from devnet.archives import tree_of_bytes
-from validator.files import file_digest
 from validator.state import AccountState, decode_state, encode_state
+from wire.files import file_digest
 
 NO_MANIFEST = b"{}"
 """What a hostile quorum hands out as the manifest of its root: its amounts come from nowhere."""

@@ -14,9 +14,9 @@ from chain.types import Address, Digest, to_hex
 from devnet.layout import Place
 from devnet.settlement.actors import Actor
 from runtime.clock import SystemClock
-from validator.files import chunks_of, index_of, sha256
 from wire import paths
 from wire.agreement import InventoryIndex
+from wire.files import chunks_of, index_of, sha256
 from wire.http import answer, application, serve
 from wire.messages import Inventory
 from wire.refusals import Refused

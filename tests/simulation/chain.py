@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from chain.contracts import Candidate
-from chain.epochs import Timing
+from chain.epochs import Timing, covered_epochs
 from chain.types import Address, Digest
 from tests.simulation.messages import Statement
 from validator.agreement import Stakes, is_quorum, proposer_of
-from validator.epoch import covered_epochs
 
 NOTHING = Digest(bytes(32))
 

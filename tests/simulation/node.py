@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from chain.contracts import Candidate
+from chain.epochs import covered_epochs
 from chain.types import Address, Digest
 from tests.simulation.chain import NOTHING, Block, PostRoot, Propose
 from tests.simulation.messages import Inventory, Manifest, Offered, Statement, union_of
 from validator import steps
 from validator.agreement import Stakes, is_quorum, open_epoch
-from validator.epoch import covered_epochs
 
 if TYPE_CHECKING:
     from tests.simulation.world import World

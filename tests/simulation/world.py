@@ -12,14 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from chain.epochs import Timing
+from chain.epochs import Timing, covered_epochs
 from chain.types import Address, Wei
 from tests.simulation.chain import NOTHING, Block, Chain, State
 from tests.simulation.liars import LIARS
 from tests.simulation.messages import Inventory, Statement, accounts, union_of
 from tests.simulation.node import Crashed, Node
 from validator.agreement import is_quorum, proposer_of
-from validator.epoch import covered_epochs
 
 TIMING = Timing(genesis=1_000, epoch_length=240, intake=20, post_window=140, challenge=60, margin=20, round_length=24, slots_per_epoch=5)
 BLOCK_S = 2

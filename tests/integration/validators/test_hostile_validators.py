@@ -27,11 +27,11 @@ from chain.typed import Signed, digest_of, sign
 from chain.types import ZERO_ADDRESS, ZERO_DIGEST, Address, Digest, Signature
 from tests.validators import ALL_SLOTS, ETHER, PORT, PROVIDERS, RULES, VALIDATORS, Seat, World, a_world, key
 from validator.archive import Archive, Packed
-from validator.files import CHUNK_BYTES, chunks_of, file_digest, sha256
 from validator.journal import MOST_OF_ONE
 from validator.manifests import index_size
 from validator.tables import TABLES
 from wire.agreement import FileIndex, InventoryEntry, InventoryIndex, Manifest, RegisteredProvider
+from wire.files import CHUNK_BYTES, chunks_of, file_digest, sha256
 from wire.http import MAX_BODY, NETWORK_HEADER, PeerRefused, serve
 from wire.messages import ActivityEntry, ActivityProof, Inventory
 from wire.packing import pack

@@ -24,13 +24,13 @@ from runtime.database import open_database
 from tests.databases import PostgresServer
 from tests.validators import PROVIDERS, Seat, World, a_world
 from validator.archive import Archive
-from validator.files import assemble, chunks_of, file_digest, index_of, sha256
 from validator.journal import Journal
 from validator.peers import Peers
 from validator.tables import TABLES, BlobRow
 from validator.verification import VerifiedProof
 from wire import paths
 from wire.agreement import Manifest
+from wire.files import assemble, chunks_of, file_digest, index_of, sha256
 from wire.http import Client, PeerRefused, application, packed_answer, serve
 from wire.messages import ActivityProof
 from wire.packing import pack, unpack

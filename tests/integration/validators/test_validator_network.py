@@ -22,8 +22,8 @@ from chain.typed import Signed, digest_of, sign
 from chain.types import ZERO_DIGEST, Address, Digest, to_hex
 from tests.validators import PORT, PROVIDERS, RULES, VALIDATORS, Flaky, Seat, Stopped, World, a_world
 from validator.archive import Packed
-from validator.files import file_digest
 from wire.agreement import InventoryEntry, InventoryIndex, Manifest
+from wire.files import file_digest
 from wire.http import PeerRefused, application, serve
 from wire.messages import ActivityProof, Inventory
 from wire.packing import pack

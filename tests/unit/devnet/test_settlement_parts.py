@@ -17,8 +17,8 @@ from devnet.rawchain import RawChain, argument_types, selector, topic
 from devnet.settlement import rawlogs
 from devnet.settlement.drafts import contradiction, edited
 from devnet.settlement.rawlogs import Mark, refusal, rows
-from validator.files import file_digest
 from validator.state import AccountState, State, decode_state, encode_state, leaves_of
+from wire.files import file_digest
 
 SETTLEMENT, ONE, OTHER, TREASURY = (Address("0x" + pair * 20) for pair in ("aa", "11", "22", "fe"))
 

@@ -12,8 +12,8 @@ from chain.typed import Domain
 from chain.types import Address
 from runtime.database import open_database
 from validator.archive import Archive
-from validator.files import CHUNK_BYTES, MAX_FILE_BYTES
 from validator.tables import TABLES
+from wire.files import CHUNK_BYTES, MAX_FILE_BYTES
 
 T = TypeVar("T")
 

@@ -11,13 +11,13 @@ from typing import TypeVar
 
 import pytest
 
-from chain.epochs import Timing
+from chain.epochs import Timing, covered_epochs
 from chain.merkle import MerkleTree
 from chain.messages import EpochAttestation, Leaf
 from chain.rules import Rules
 from chain.typed import Signed
 from chain.types import PPM, ZERO_ADDRESS, ZERO_DIGEST, Address, Digest, Signature
-from validator.epoch import attestation_of, covered_epochs, recompute
+from validator.epoch import attestation_of, recompute
 from validator.errors import ManifestError
 from validator.state import AccountState, State, genesis_state
 from wire.agreement import ChainSection, CoveredEpoch, Depositor, ListedNode, Manifest, RegisteredProvider
@@ -315,7 +315,7 @@ class TestManifests:
 
 FIXTURE = """
 from dataclasses import replace
-from chain.epochs import Timing
+from chain.epochs import Timing, covered_epochs
 from chain.rules import Rules
 from chain.typed import Signed
 from chain.types import ZERO_ADDRESS, ZERO_DIGEST, Address, Digest, Signature

@@ -24,12 +24,12 @@ from runtime.database import open_database
 from runtime.storage import Storage
 from tests.unit.validator.postings_made import posted
 from validator.archive import Archive
-from validator.files import CHUNK_BYTES
 from validator.journal import KEPT_EPOCHS, Journal
 from validator.pruning import Pruning, prunable
 from validator.sight import Sight
 from validator.tables import TABLES
 from wire.agreement import InventoryEntry, InventoryIndex
+from wire.files import CHUNK_BYTES
 from wire.messages import ActivityProof, Inventory, ProofReceipt
 
 DOMAIN = Domain(31337, Address("0x" + "11" * 20))

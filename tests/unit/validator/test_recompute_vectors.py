@@ -23,11 +23,11 @@ from tests.recomputation import VECTORS, Vector, vectors
 from tests.rich_epochs import written
 from validator.archive import Archive
 from validator.evidence import Evidence
-from validator.files import file_digest
 from validator.journal import Journal
 from validator.peers import Peers
 from validator.state import State, decode_state
 from validator.tables import TABLES
+from wire.files import file_digest
 from wire.http import PeerUnavailable
 
 SEEDS = ("0", "1", "4242")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from chain.canonical import encode
 from chain.errors import CodecError
 from chain.types import Digest
-from validator.files import CHUNK_BYTES, MAX_FILE_BYTES, assemble, chunks_of, file_digest, index_of, parse_index, sha256
 from wire.agreement import FileIndex
+from wire.files import CHUNK_BYTES, MAX_FILE_BYTES, assemble, chunks_of, file_digest, index_of, parse_index, sha256
 
 
 def blobs_of(data: bytes) -> dict[Digest, bytes]:
