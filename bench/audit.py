@@ -41,6 +41,7 @@ RESOLVER, VALIDATOR = NodeKey(b"\x01" * 32), NodeKey(b"\x02" * 32)
 MASTERS = [NodeKey(bytes([3 + n]) * 32) for n in range(3)]
 TREASURY = Address("0x" + "fe" * 20)
 ALL, EPOCH = b"\xff" * 18, 2
+NUMBERS = 1_000, 10_000, 100_000
 
 
 def made(accounts: int, folder: Path) -> tuple[State, Manifest]:

@@ -2,8 +2,8 @@
 
 Writes bench/results.json: for each name the medians in seconds of both and their ratio (ours / theirs; below 1 is faster); for each
 `gas.` name what a transaction takes, with its limit and its aim; what each
-`tunnel.` name has is said in `bench.tunnel`; for each `agreement.` name what was counted, what is derived, and their ratio. Ends with 1
-if a gas figure is above its limit.
+`tunnel.` name has is said in `bench.tunnel`; for each `agreement.` name what was counted, what is derived, and their ratio; for each
+`audit.` name what is said in `bench.audit`. Ends with 1 if a gas figure is above its limit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import coincurve
 
-from bench import agreement, gas, tunnel
+from bench import agreement, audit, gas, tunnel
 from chain.canonical import decode, encode
 from chain.keys import NodeKey
 from chain.merkle import MerkleTree
@@ -90,13 +90,14 @@ def statements() -> dict[str, float]:
 def main() -> int:
     timed = {"merkle.build_2k_vs_openzeppelin": merkle(), "statement.parse_and_verify_vs_recover": statements()}
     spent, carried, asked = gas.measure(), tunnel.measure(tunnel.MIB, RUNS), agreement.measure(agreement.NUMBERS)
-    (ROOT / "bench" / "results.json").write_text(json.dumps({**timed, **spent, **carried, **asked}, indent=1) + "\n")
+    audited = audit.measure(audit.NUMBERS)
+    (ROOT / "bench" / "results.json").write_text(json.dumps({**timed, **spent, **carried, **asked, **audited}, indent=1) + "\n")
     for name, figures in timed.items():
         print(f"{name:<42} {figures['ours_s']:>8} s  {figures['theirs_s']:>8} s  ratio {figures['ratio']}")
     for name, figure in spent.items():
         forms = f"  many {figure['many']}, packed {figure['packed']}" if "many" in figure else ""
         print(f"{name:<42} {figure['gas']:>8}    at most {figure['limit']}, aim {figure['aim']}{forms}")
-    tunnel.show({**carried, **asked})
+    tunnel.show({**carried, **asked, **audited})
     too_dear = gas.excesses(spent)
     for sentence in too_dear:
         print(sentence)
