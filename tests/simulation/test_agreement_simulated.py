@@ -72,8 +72,8 @@ def disks_lost(_: type[Node], seed: int) -> Setting:
 
 
 def finality_broken(kind: type[Node], seed: int) -> Setting:
-    trouble = Trouble(crash=0.01, disk=1.0, reorganisation=0.3, transaction_late=0.5)
-    return Setting(seed, 7, 2, 3, trouble, (kind, kind, kind), 1, changes=False, deep=True)
+    trouble = Trouble(crash=0.015, disk=1.0, reorganisation=0.4)
+    return Setting(seed, 7, 2, 3, trouble, (kind,) * 4, 1, changes=False, deep=True)
 
 
 @pytest.mark.parametrize(
