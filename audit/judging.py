@@ -155,8 +155,9 @@ class Judging:
             roles = ListedRoles.of(sections[covered.epoch].roles)
             for signed in covered.inventories:
                 self._failed.clear()
+                its_own_first = sorted(sources, key=lambda peer: peer.account != signed.message.validator)
                 try:
-                    whole = await evidence.gather(signed, sections[covered.epoch], sources)
+                    whole = await evidence.gather(signed, sections[covered.epoch], its_own_first)
                 except Wrong as wrong:
                     case.findings.append(Finding("index", str(wrong)))
                     complete = False

@@ -59,7 +59,7 @@ def decode(struct: type[T], data: bytes) -> T:
     """
     try:
         # What encodes to these bytes is what they say, whatever else `parse` looks for.
-        found = None if too_deep(data, MAX_DEPTH) else build(struct, json.loads(data))
+        found = None if too_deep(data, MAX_DEPTH) else build(struct, json.loads(data.decode()))  # of bytes the encoding would be guessed
         if found is not None and encode(found) == data:
             return cast(T, found)
     except (ValueError, RecursionError, CodecError):

@@ -17,9 +17,14 @@ _TOKENS = re.compile(rb'[\[{]|[\]}]|"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 
 
 def too_deep(text: bytes, limit: int = MAX_DEPTH) -> bool:
-    """Whether arrays and objects nest deeper than `limit`. Never false for valid JSON that does; one pass at most."""
+    """Whether arrays and objects nest deeper than `limit`. Never false for valid JSON that does; one pass at most.
+
+    True as well for as many brackets in what is not UTF-8: there strings do not end where they seem to.
+    """
     if text.count(b"[") + text.count(b"{") <= limit:
         return False
+    if b"\0" in text:  # no JSON in UTF-8 has one, and all in UTF-16 and UTF-32, which Python's parser takes bytes for, has them
+        return True
     if b"\\" not in text:
         # Strings are every second piece between quotes; then each turn takes away the innermost level.
         left = b"".join(text.split(b'"')[::2]).translate(_LEVELS, _OTHERS)

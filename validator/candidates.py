@@ -84,6 +84,7 @@ class Candidates:
         )
         if manifest is None:
             return None
+        # Its proposer has all of it, while a validator may withhold what it named, from everybody but the proposer.
         for section, covered in zip(manifest.chain, manifest.covered, strict=True):
             gathered = await asyncio.gather(*(self._gather(one, section, peers) for one in covered.inventories), return_exceptions=True)
             for found in gathered:
@@ -100,19 +101,17 @@ class Candidates:
         return own
 
     async def _is_complete(self, signed: Signed[Inventory], section: ChainSection, others: Sequence[Listing]) -> bool:
+        peers = sorted(others, key=lambda peer: peer.account != signed.message.validator)
         try:
-            return await self._gather(signed, section, others)
+            return await self._gather(signed, section, peers)
         except Wrong as wrong:
             log.debug("an inventory is left out: %s", wrong)
             return False
 
     async def _gather(self, signed: Signed[Inventory], section: ChainSection, peers: Sequence[Listing]) -> bool:
-        """Whether every byte is here, as far as that can be found out within one request's time: an inventory may name more than can be
+        """Whether every byte is here once each part has been waited for as long as for one request: an inventory may name more than can be
         fetched in a round, by peers as slow as they like. What was fetched is kept, so that the next step goes on where this one ended."""
-        try:
-            return await asyncio.wait_for(self._evidence.gather(signed, section, peers), self._peers.timeout_s)
-        except TimeoutError:
-            return False
+        return await self._evidence.gather(signed, section, peers, self._peers.timeout_s)
 
     async def _parent_state(self, basis: Basis, others: Sequence[Listing]) -> State | None:
         if not any(basis.parent_root):

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from threading import Lock
 
 from chain.canonical import decode
 from chain.epochs import MAX_COVERED, Timing
@@ -40,13 +42,15 @@ class Begun:
     unsigned: set[Digest] = field(default_factory=set)
     unsigned_bytes: int = 0
     wrong: str = ""
+    counting: Lock = field(default_factory=Lock)
 
     def count_unsigned(self, proof: Digest, size: int) -> int:
-        """All their bytes with this one, which counts once, however often it comes."""
-        if proof not in self.unsigned:
-            self.unsigned.add(proof)
-            self.unsigned_bytes += size
-        return self.unsigned_bytes
+        """All their bytes with this one, which counts once, however often and in however many threads it comes."""
+        with self.counting:
+            if proof not in self.unsigned:
+                self.unsigned.add(proof)
+                self.unsigned_bytes += size
+            return self.unsigned_bytes
 
 
 class Evidence:
@@ -58,10 +62,16 @@ class Evidence:
         self._complete: set[Key] = set()
         self._begun: dict[Key, Begun] = {}
 
-    async def gather(self, signed: Signed[Inventory], section: ChainSection, peers: Sequence[Listing]) -> bool:
-        """Whether every byte behind an inventory is here, after asking its validator first and then the others for what is not.
+    async def gather(
+        self, signed: Signed[Inventory], section: ChainSection, peers: Sequence[Listing], patience_s: float | None = None
+    ) -> bool:
+        """Whether every byte behind an inventory is here, after asking these peers in turn for what is not: first the one that is bound to
+        have it all.
 
-        section: of its epoch. Raises `Wrong` if its index is not what the inventory says, or names what no intake can have taken.
+        section: of its epoch. patience_s: how long its index is waited for, and then its proofs. Looking at what is here is not broken off,
+        however long it takes, as it would begin anew each time.
+
+        Raises `Wrong` if its index is not what the inventory says, or names what no intake can have taken.
         """
         inventory = signed.message
         key = (inventory.epoch, inventory.index_digest, inventory.count)  # all that is checked of it here
@@ -71,7 +81,7 @@ class Evidence:
         try:
             if begun.wrong:
                 raise Wrong(begun.wrong)
-            whole = await self._gather(inventory, section, begun, sorted(peers, key=lambda peer: peer.account != inventory.validator))
+            whole = await self._gather(inventory, section, begun, peers, patience_s)
         except Wrong as wrong:
             begun.wrong, begun.parts = str(wrong), {}  # for good, as digests name what is wrong
             raise
@@ -80,8 +90,10 @@ class Evidence:
             self._begun.pop(key, None)
         return whole
 
-    async def _gather(self, inventory: Inventory, section: ChainSection, begun: Begun, peers: Sequence[Listing]) -> bool:
-        index = await self._index(inventory, section, begun, peers)
+    async def _gather(
+        self, inventory: Inventory, section: ChainSection, begun: Begun, peers: Sequence[Listing], patience_s: float | None
+    ) -> bool:
+        index = await self._index(inventory, section, begun, peers, patience_s)
         if index is None:
             return False
         roles, entries = ListedRoles.of(section.roles), {entry.proof: entry.provider for entry in index.entries}
@@ -101,7 +113,10 @@ class Evidence:
 
         held = await asyncio.to_thread(self._archive.proof_subjects, tuple(entries))
         if len(held) < len(entries):
-            await self._peers.proofs([digest for digest in entries if digest not in held], peers, check)
+            missing = [digest for digest in entries if digest not in held]
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience_s):
+                    await self._peers.proofs(missing, peers, check, self._rules.proof_max_bytes)
             held = await asyncio.to_thread(self._archive.proof_subjects, tuple(entries))
         if begun.wrong:
             raise Wrong(begun.wrong)
@@ -119,15 +134,26 @@ class Evidence:
             return 0
         return sum(len(raw) for _, raw in self._archive.proofs(proofs) if is_unsigned(raw))
 
-    async def _index(self, inventory: Inventory, section: ChainSection, begun: Begun, peers: Sequence[Listing]) -> InventoryIndex | None:
+    async def _index(
+        self, inventory: Inventory, section: ChainSection, begun: Begun, peers: Sequence[Listing], patience_s: float | None
+    ) -> InventoryIndex | None:
         if inventory.count > most_entries(section):
             raise Wrong(
                 f"the inventory of {inventory.validator} names {inventory.count} proofs; there can be {most_entries(section)} at most"
             )
         size = index_size(inventory)
-        index = await self._peers.checked_file(
-            inventory.index_digest, range(size, size + 1), lambda data: read_index(data, inventory), begun.parts, peers
-        )
+
+        async def from_(some: Sequence[Listing]) -> InventoryIndex | None:
+            sizes = range(size, size + 1)
+            return await self._peers.checked_file(
+                inventory.index_digest, sizes, lambda data: read_index(data, inventory), begun.parts, some
+            )
+
+        index = await from_(())
+        if index is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience_s):
+                    index = await from_(peers)
         if index is not None:
             begun.parts = {}
         return index

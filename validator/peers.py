@@ -44,6 +44,10 @@ LONGEST_MUTE = 16
 """In time-outs."""
 
 
+class _NotAsked(Exception):
+    """A question was not put: the peer is muted meanwhile, or another task asks it."""
+
+
 class Asks(Protocol):
     """How a peer is asked: as `wire.http.Client` does, raising what it raises."""
 
@@ -121,9 +125,9 @@ class Peers:
             else:
                 parts |= {n: part for n, chunk in enumerate(index.chunks) if (part := self._archive.blob(chunk)) is not None}
             if len(parts) == len(index.chunks):
-                data = b"".join(parts[n] for n in range(len(index.chunks)))
-                if len(data) != index.size:
+                if any(len(part) != chunk_size(index, n) for n, part in parts.items()):  # one may have come to another file's bound
                     raise Wrong(f"the file {to_hex(digest)} has chunks of other sizes than its index says")
+                data = b"".join(parts[n] for n in range(len(index.chunks)))
                 return await asyncio.to_thread(self._checked, data, check)
         return None
 
@@ -160,19 +164,21 @@ class Peers:
 
         return await self._sharing.once(digest, fetch)
 
-    async def proofs(self, digests: Iterable[Digest], peers: Sequence[Listing], check: Callable[[bytes], VerifiedProof]) -> None:
-        """Fetches and keeps the proofs that are not here, from one peer after the other. What `check` refuses is not kept; what has come
-        when this is broken off is."""
+    async def proofs(
+        self, digests: Iterable[Digest], peers: Sequence[Listing], check: Callable[[bytes], VerifiedProof], most: int = MAX_ANSWER
+    ) -> None:
+        """Fetches and keeps the proofs that are not here, of at most `most` bytes each, from one peer after the other. What `check` refuses
+        is not kept; what has come when this is broken off is."""
         missing = list(digests)
         for peer in peers:
-            if passed := await self._proofs_of(peer, missing, check):
+            if passed := await self._proofs_of(peer, missing, check, most):
                 await self._sharing.wait_for(passed)
-                await self._proofs_of(peer, passed, check, insist=True)
+                await self._proofs_of(peer, passed, check, most, insist=True)
             held = await asyncio.to_thread(self._archive.proof_subjects, missing)
             missing = [digest for digest in missing if digest not in held]
 
     async def _proofs_of(
-        self, peer: Listing, digests: Sequence[Digest], check: Callable[[bytes], VerifiedProof], *, insist: bool = False
+        self, peer: Listing, digests: Sequence[Digest], check: Callable[[bytes], VerifiedProof], most: int, *, insist: bool = False
     ) -> list[Digest]:
         """Asks one peer; those that were passed over, since another task is fetching them: none, if this one insists."""
         gate, passed = asyncio.Semaphore(AT_ONCE), list[Digest]()
@@ -180,11 +186,11 @@ class Peers:
         async def one(digest: Digest, take: Callable[[Digest], bool], found: list[VerifiedProof], source: Listing) -> None:
             async with gate:
                 if self._is_muted(source):
-                    return
+                    raise _NotAsked
                 if not take(digest) and not insist:
                     passed.append(digest)
-                    return
-                raw = await self._get(source, f"/v1/proofs/{to_hex(digest)}")
+                    raise _NotAsked
+                raw = await self._get(source, f"/v1/proofs/{to_hex(digest)}", most)
             verified = await asyncio.to_thread(check, raw)
             if verified.digest != digest:
                 raise PeerMisbehaved(f"{source.endpoint} answers with another proof than asked for")
@@ -275,6 +281,8 @@ class Peers:
             return None
         try:
             answer = (await question(peer),)
+        except _NotAsked:
+            return None
         except TimeoutError:
             self._told(peer, f"{peer.endpoint} does not answer in {self.timeout_s:g} s")
             self._mute(peer)

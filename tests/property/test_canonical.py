@@ -140,6 +140,7 @@ ANNOUNCEMENT = Announcement(Address("0x" + "ab" * 20), Digest(bytes(32)), 7, 8, 
         (lambda body: b"[]", "wrong_type"),
         (lambda body: body + b"\n", "not_canonical"),
         (lambda body: b"\xef\xbb\xbf" + body, "malformed_json"),
+        (lambda body: body.decode().encode("utf-16-le"), "malformed_json"),
     ],
 )
 def test_near_misses(change: Callable[[bytes], bytes], code: str) -> None:

@@ -24,14 +24,14 @@ from chain.backend import Reverted
 from chain.canonical import decode, encode, parse
 from chain.messages import EpochAttestation
 from chain.typed import Signed, digest_of, sign
-from chain.types import ZERO_ADDRESS, ZERO_DIGEST, Address, Digest, Signature
+from chain.types import ZERO_ADDRESS, ZERO_DIGEST, Address, Digest, Signature, to_hex
 from tests.validators import ALL_SLOTS, ETHER, PORT, PROVIDERS, RULES, VALIDATORS, Seat, World, a_world, key
 from validator.archive import Archive, Packed
 from validator.journal import MOST_OF_ONE
 from validator.manifests import index_size
 from validator.tables import TABLES
 from wire.agreement import FileIndex, InventoryEntry, InventoryIndex, Manifest, RegisteredProvider
-from wire.files import CHUNK_BYTES, chunks_of, file_digest, sha256
+from wire.files import CHUNK_BYTES, chunks_of, file_digest, index_of, sha256
 from wire.http import MAX_BODY, NETWORK_HEADER, PeerRefused, serve
 from wire.messages import ActivityEntry, ActivityProof, Inventory
 from wire.packing import pack
@@ -262,7 +262,7 @@ def named_proofs(world: World, epoch: int) -> dict[str, Named]:
         "with a forged ticket": named(replace(sound, tickets=(forged,)), "bad_statement"),
         "with a stranger's ticket": named(replace(sound, tickets=(unlisted,)), "not_listed"),
         "with a statement five times": named(replace(sound, tickets=sound.tickets * 5), "too_many_statements"),
-        "larger than any": named(large, "proof_too_large"),
+        "larger than any": named(large, "body_too_large"),
         "with a space": replace(named(sound, "not_canonical"), raw=encode(sign(sound, domain, provider)).replace(b":", b": ", 1)),
         "another than asked for": replace(named(sound, "another proof than asked for"), raw=encode(world.proof(provider, epoch))),
         "a bomb": replace(named(sound, "body_too_large"), packed=BOMB),
@@ -608,6 +608,46 @@ def test_whatever_a_peer_answers_costs_its_inventory_alone(tmp_path: Path, signs
                         assert liar.key.address not in await close(world, epoch, honest), how
                     assert any(path.startswith("/v1/blobs/" if signs else "/v1/inventories/") for path in seen), how
                     await only_what_the_root_is_of(world, epoch, honest, before)
+
+    asyncio.run(scene())
+
+
+def test_what_a_validator_serves_to_the_proposer_alone_the_others_have_from_the_proposer(tmp_path: Path) -> None:
+    """Else one that lets everybody else wait would keep an honest candidate from being signed."""
+
+    async def scene() -> None:
+        async with a_world(tmp_path) as world:
+            proposer, serves, over = world.proposer(1), False, asyncio.Event()
+            liar, *others = (seat for seat in world.seats if seat is not proposer)
+            await world.stop(liar)
+            await world.hand_in(1, [proposer, *others])
+            proof = world.proof(PROVIDERS[0], 1)
+            named = InventoryEntry(PROVIDERS[0].address, digest_of(proof.message, world.network.domain))
+            index = encode(InventoryIndex(1, (named,)))
+            said = Inventory(liar.key.address, 1, 1, file_digest(index))
+            bodies = {f"/v1/blobs/{to_hex(sha256(blob))}": blob for blob in (index, encode(index_of(index)))}
+            bodies[f"/v1/proofs/{to_hex(named.proof)}"] = encode(proof)
+
+            async def answer(request: web.Request) -> web.StreamResponse:
+                if request.path.startswith("/v1/inventories/"):
+                    return web.Response(body=encode(sign(said, world.network.domain, liar.key)))
+                if request.path in bodies and not serves:
+                    await over.wait()
+                return web.Response(body=bodies[request.path]) if request.path in bodies else web.Response(status=404)
+
+            async with hostile_server(world, liar, lambda _: answer):
+                await world.move_to(world.network.timing.intake_end(1))
+                for _ in range(8):
+                    for seat in (*others, proposer):
+                        serves = seat is proposer
+                        await world.step([seat])
+                over.set()
+            posted = (await world.chain.view()).posting(1)
+            assert posted is not None
+            assert posted.round == 0
+            data = archive_of(others[0]).file(posted.manifest_digest)
+            assert data is not None
+            assert said in [signed.message for signed in decode(Manifest, data).covered[0].inventories]
 
     asyncio.run(scene())
 

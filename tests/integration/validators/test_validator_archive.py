@@ -24,13 +24,14 @@ from runtime.database import open_database
 from tests.databases import PostgresServer
 from tests.validators import PROVIDERS, Seat, World, a_world
 from validator.archive import Archive
+from validator.errors import Wrong
 from validator.journal import Journal
-from validator.peers import Peers
+from validator.peers import AT_ONCE, Peers
 from validator.tables import TABLES, BlobRow
 from validator.verification import VerifiedProof
 from wire import paths
-from wire.agreement import Manifest
-from wire.files import assemble, chunks_of, file_digest, index_of, sha256
+from wire.agreement import FileIndex, Manifest
+from wire.files import CHUNK_BYTES, assemble, chunks_of, file_digest, index_of, sha256
 from wire.http import Client, PeerRefused, application, packed_answer, serve
 from wire.messages import ActivityProof
 from wire.packing import pack, unpack
@@ -206,6 +207,87 @@ def test_of_proofs_that_come_slowly_those_are_kept_that_have_come(tmp_path: Path
             assert dict(archive.proofs(tuple(proofs))) == {served: proofs[served]}
         finally:
             over.set()
+            await client.close()
+            await runner.cleanup()
+            engine.dispose()
+
+    asyncio.run(scene())
+
+
+def test_a_peer_that_lets_proofs_time_out_is_not_asked_for_the_rest_of_them(tmp_path: Path) -> None:
+    async def scene() -> None:
+        engine = open_database(tmp_path / "one.sqlite", TABLES, DOMAIN)
+        archive, client = Archive(engine), Client(DOMAIN)
+        peers = Peers(client, archive, Journal(engine, DOMAIN), DOMAIN, ManualClock(1_000.0), 0.2)
+        app, over, asked = application(DOMAIN, Address("0x" + "22" * 20), ManualClock(1_000.0)), asyncio.Event(), list[str]()
+
+        async def proof(request: web.Request) -> web.Response:
+            asked.append(request.path)
+            await over.wait()
+            return web.Response()
+
+        def check(_: bytes) -> VerifiedProof:
+            raise AssertionError("nothing has come")
+
+        app.router.add_get("/v1/proofs/{digest}", proof)
+        runner = await serve(app, "127.0.0.1", 0)
+        try:
+            peer = Listing(Address("0x" + "33" * 20), "validator", f"127.0.0.1:{runner.addresses[0][1]}", Wei(1))
+            for _ in range(2):
+                await peers.proofs([sha256(bytes([n])) for n in range(40)], [peer], check)
+                assert len(asked) == AT_ONCE
+        finally:
+            over.set()
+            await client.close()
+            await runner.cleanup()
+            engine.dispose()
+
+    asyncio.run(scene())
+
+
+def test_a_chunk_that_another_file_may_have_is_none_of_a_file_in_which_it_is_too_long(tmp_path: Path) -> None:
+    """Two that conspire name it where its bound is higher, so that it is at hand; the file's own name would not be what it is kept as."""
+    head, tail = bytes(700_000), bytes(range(250)) * 2_000
+    other = encode(FileIndex(CHUNK_BYTES, (sha256(tail),)))
+    false = encode(FileIndex(len(head + tail), (sha256(head), sha256(tail))))
+    blobs = {sha256(blob): blob for blob in (head, tail, other, false)}
+
+    async def scene() -> None:
+        engine = open_database(tmp_path / "one.sqlite", TABLES, DOMAIN)
+        archive, client, clock = Archive(engine), Client(DOMAIN), ManualClock(1_000.0)
+        peers = Peers(client, archive, Journal(engine, DOMAIN), DOMAIN, clock, 30.0)
+        app, wanted, both = application(DOMAIN, Address("0x" + "22" * 20), clock), asyncio.Event(), asyncio.Event()
+
+        async def blob(request: web.Request) -> web.Response:
+            digest = paths.digest(request.match_info["digest"])
+            if digest == sha256(tail):  # it comes once it is wanted for the false file too
+                wanted.set()
+                await both.wait()
+            return web.Response(body=blobs[digest])
+
+        app.router.add_get("/v1/blobs/{digest}", blob)
+        runner = await serve(app, "127.0.0.1", 0)
+        try:
+            peer = Listing(Address("0x" + "33" * 20), "validator", f"127.0.0.1:{runner.addresses[0][1]}", Wei(1))
+
+            async def fetched(index: bytes, size: int, parts: dict[int, bytes]) -> bytes | None:
+                return await peers.checked_file(sha256(index), range(size, size + 1), bytes, parts, [peer])
+
+            parts: dict[int, bytes] = {}
+            first = asyncio.create_task(fetched(other, CHUNK_BYTES, {}))
+            await wanted.wait()
+            second = asyncio.create_task(fetched(false, len(head + tail), parts))
+            for _ in range(500):
+                await asyncio.sleep(0.01)
+                if 0 in parts:
+                    break
+            both.set()
+            for one in (first, second):
+                with pytest.raises(Wrong, match="chunks of other sizes"):
+                    await one
+            assert not archive.has_blob(file_digest(head + tail))
+        finally:
+            both.set()
             await client.close()
             await runner.cleanup()
             engine.dispose()

@@ -45,6 +45,12 @@ def test_breadth_and_text_do_not(text: bytes) -> None:
     assert not too_deep(text)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("text", ['["\u0122",', '["\u2201",', '["\u5c22",', '["\u225c",'])
+def test_what_ends_a_string_in_utf_8_alone_hides_nothing(text: str, encoding: str) -> None:
+    assert too_deep((text + "[" * 100).encode(encoding))
+
+
 def test_looks_at_every_byte_once() -> None:
     # Quadratic work would take hours for these, linear takes a moment; pytest's own limit is what fails the test.
     for text in (b'"\\' * 1_000_000, b"[" * 65 + b'"' + b'\\"' * 1_000_000, b"]" * 1_000_000 + b"[" * 65, b'["]"],' * 200_000):
