@@ -45,7 +45,7 @@ class Trouble:
     slowness: float = 0.4
 
 
-CALM = Trouble()
+CALM = Trouble(transaction_late=0.0)
 
 
 @dataclass(frozen=True, slots=True)
