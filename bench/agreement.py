@@ -26,6 +26,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from bench.registry import list_up_to
+from bench.windows import WINDOWS
 from chain.canonical import encode
 from chain.client import ChainClient
 from chain.deploy import bond, deploy
@@ -158,21 +159,12 @@ def _parameters(keys: Sequence[NodeKey], port: int) -> DeploymentParameters:
     listings += [NewListing(one.address, "master", "127.0.0.1:2", STAKE) for one in MASTERS]
     return DeploymentParameters(
         genesis_delay=3_600,
-        epoch_length=86_400,
-        slots_per_epoch=144,
-        intake=1_800,
-        post_window=21_600,
-        challenge=43_200,
-        margin=3_600,
-        round_length=1_200,
+        **WINDOWS,
         supply=Wei(1_000_000 * ETHER),
         funding=Wei(100_000 * ETHER),
         rate=Wei(100 * ETHER),
         min_deposit=Wei(ETHER),
-        exit_delay=2_592_000,
         provider_bond=Wei(ETHER),
-        bond_delay=1_814_400,
-        unbond_delay=1_814_400,
         min_total=Wei(STAKE * len(keys) * 3 // 5),
         treasury=key("treasury").address,
         guardian=ZERO_ADDRESS,

@@ -18,6 +18,7 @@ from eth_utils.crypto import keccak
 
 from bench.anvil import CHAIN_ID, anvil
 from bench.forest import Forest, grow
+from bench.windows import WINDOWS
 from chain.backend import Backend
 from chain.client import ChainClient
 from chain.contracts.base import Call
@@ -198,21 +199,12 @@ def _parameters(stakes: Mapping[Address, Wei]) -> DeploymentParameters:
         listings += [NewListing(Address("0x" + keccak(text=role)[12:].hex()), role, f"{role}.example:443", Wei(ETHER))]
     return DeploymentParameters(
         genesis_delay=86_400,
-        epoch_length=86_400,
-        slots_per_epoch=144,
-        intake=1_800,
-        post_window=21_600,
-        challenge=43_200,
-        margin=3_600,
-        round_length=1_200,
+        **WINDOWS,
         supply=Wei(10**9 * ETHER),
         funding=Wei(10**8 * ETHER),
         rate=Wei(1_000 * ETHER),
         min_deposit=Wei(ETHER),
-        exit_delay=2_592_000,
         provider_bond=Wei(10 * ETHER),
-        bond_delay=1_814_400,
-        unbond_delay=1_814_400,
         min_total=Wei(2_000 * ETHER),
         treasury=Address("0x" + keccak(text="treasury")[12:].hex()),
         listings=tuple(listings),

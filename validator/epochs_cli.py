@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from runtime.terminal import AsJson, NodeFile, ask, guarded, own_endpoint, show
+from runtime.terminal import AsJson, CommandFailed, NodeFile, ask, guarded, own_endpoint, show
 
 if TYPE_CHECKING:
     from chain.client import ChainClient
@@ -76,8 +76,8 @@ def books_of(config: Path, told: Mapping[str, Any]) -> dict[str, Any]:
 
     try:
         return _sum(_books(config, told))
-    except (ChainError, TimeoutError) as error:
-        return {"error": str(error) or f"reading the chain takes longer than {LONGEST_BOOKS_S:g} s"}
+    except (ChainError, CommandFailed) as error:
+        return {"error": str(error)}
 
 
 def sentence(found: Mapping[str, Any]) -> str:
@@ -110,7 +110,11 @@ def _books(config: Path, told: Mapping[str, Any]) -> Mapping[int, Entry]:
     async def read(chain: ChainClient, client: Client, own: str) -> Mapping[int, Entry]:
         return await books(chain, client, [own], Address(told["address"]), numbers)
 
-    return _on_chain(config, read, LONGEST_BOOKS_S)
+    try:
+        return _on_chain(config, read, LONGEST_BOOKS_S)
+    except TimeoutError:
+        slow = f"Reading the chain takes longer than {LONGEST_BOOKS_S:g} s: try again, or give a quicker node in rpc_urls."
+        raise CommandFailed(slow) from None
 
 
 def _on_chain(config: Path, work: Callable[[ChainClient, Client, str], Awaitable[T]], longest_s: float | None = None) -> T:

@@ -16,8 +16,8 @@ from chain.types import Address, Digest
 from runtime.clock import Clock
 from validator.archive import Archive
 from validator.chain_section import roles_of
-from validator.verification import STRANGERS_QUOTA_BYTES, Envelope, ListedRoles, verify_contents, verify_envelope
-from wire.messages import ActivityProof, ProofReceipt
+from validator.verification import STRANGERS_QUOTA_BYTES, Envelope, ListedRoles, is_unsigned, verify_contents, verify_envelope
+from wire.messages import ProofReceipt
 from wire.refusals import Refused
 
 MAX_AT_ONCE = 64
@@ -31,9 +31,9 @@ class EpochStart:
     roles: ListedRoles
     registered: frozenset[Address]
 
-    def is_stranger(self, proof: ActivityProof) -> bool:
+    def is_stranger(self, envelope: Envelope) -> bool:
         """Whether what is kept of it counts against the quota that all strangers share: keys are free, a bond is not."""
-        return proof.provider not in self.registered or not (proof.tickets or proof.reports or proof.sessions)
+        return envelope.signed.message.provider not in self.registered or is_unsigned(envelope.raw)
 
 
 class Intake:
@@ -69,7 +69,7 @@ class Intake:
         now = int(self._clock.now())
         await asyncio.to_thread(verify_contents, envelope, domain, timing, rules, start.roles, now)
         # Others may have been accepted meanwhile. From here to the commit nothing else runs.
-        return self._admit(envelope) or self._store(envelope, start.is_stranger(envelope.signed.message))
+        return self._admit(envelope) or self._store(envelope, start.is_stranger(envelope))
 
     def _admit(self, envelope: Envelope) -> Signed[ProofReceipt] | None:
         """The receipt if this proof has one; None if it may have one; `Refused` otherwise."""

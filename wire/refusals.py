@@ -21,7 +21,7 @@ TABLE: Mapping[str, tuple[int, str]] = {
     "bad_parameter": (400, "A part of the URL is not what this path takes."),
     "body_too_slow": (408, "The body did not arrive in time."),
     "body_too_large": (413, "The body is larger than this path takes."),
-    "bad_encoding": (400, "The body is not packed as its headers say, or not as this network packs: one Zstandard frame."),
+    "bad_encoding": (400, "A request is not packed, and an answer only as its headers say and as this network packs: one Zstandard frame."),
     "not_found": (404, "There is nothing under this name here."),
     "pruned": (410, "This is older than what this node keeps: ask a validator that keeps more; its digest stays on chain."),
     "method_not_allowed": (405, "This path takes another method."),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
-from sqlalchemy import func
+from sqlalchemy import Engine, func
 from sqlmodel import Session, select
 
 from chain.canonical import decode, encode, parse
@@ -177,70 +178,82 @@ def test_what_is_pruned_is_refused_as_such_and_the_rest_goes_on(tmp_path: Path, 
     asyncio.run(played())
 
 
+@dataclass(frozen=True)
+class Alone:
+    """One validator's archive, and a peer that answers as it likes."""
+
+    engine: Engine
+    archive: Archive
+    peers: Peers
+    peer: Listing
+
+
+@contextlib.asynccontextmanager
+async def alone(
+    folder: Path, path: str, answers: Callable[[web.Request], Awaitable[web.Response]], timeout_s: float
+) -> AsyncIterator[Alone]:
+    engine = open_database(folder / "one.sqlite", TABLES, DOMAIN)
+    archive, client, clock = Archive(engine), Client(DOMAIN), ManualClock(1_000.0)
+    app = application(DOMAIN, Address("0x" + "22" * 20), clock)
+    app.router.add_get(path, answers)
+    runner = await serve(app, "127.0.0.1", 0)
+    peer = Listing(Address("0x" + "33" * 20), "validator", f"127.0.0.1:{runner.addresses[0][1]}", Wei(1))
+    try:
+        yield Alone(engine, archive, Peers(client, archive, Journal(engine, DOMAIN), DOMAIN, clock, timeout_s), peer)
+    finally:
+        await client.close()
+        await runner.cleanup()
+        engine.dispose()
+
+
 def test_of_proofs_that_come_slowly_those_are_kept_that_have_come(tmp_path: Path) -> None:
     """However short the time is and however slow the peer, each try goes on where the last one ended."""
+    messages = [ActivityProof(one.address, 1, 1, (), (), (), (), ZERO_DIGEST) for one in PROVIDERS]
+    proofs = {digest_of(message, DOMAIN): encode(sign(message, DOMAIN, one)) for one, message in zip(PROVIDERS, messages, strict=True)}
+    served = next(iter(proofs))
+
+    def check(raw: bytes) -> VerifiedProof:
+        signed: Signed[ActivityProof] = decode(Signed[ActivityProof], raw)
+        return VerifiedProof(signed, digest_of(signed.message, DOMAIN), raw)
 
     async def scene() -> None:
-        engine = open_database(tmp_path / "one.sqlite", TABLES, DOMAIN)
-        archive, client, clock = Archive(engine), Client(DOMAIN), ManualClock(1_000.0)
-        peers = Peers(client, archive, Journal(engine, DOMAIN), DOMAIN, clock, 5.0)
-        app, over = application(DOMAIN, Address("0x" + "22" * 20), clock), asyncio.Event()
-        messages = [ActivityProof(one.address, 1, 1, (), (), (), (), ZERO_DIGEST) for one in PROVIDERS]
-        proofs = {digest_of(message, DOMAIN): encode(sign(message, DOMAIN, one)) for one, message in zip(PROVIDERS, messages, strict=True)}
-        served = next(iter(proofs))
+        over = asyncio.Event()
 
         async def proof(request: web.Request) -> web.Response:
             if paths.digest(request.match_info["digest"]) != served:
                 await over.wait()
             return packed_answer(request, pack(proofs[served]), 1 << 20, "text/plain")
 
-        def check(raw: bytes) -> VerifiedProof:
-            signed: Signed[ActivityProof] = decode(Signed[ActivityProof], raw)
-            return VerifiedProof(signed, digest_of(signed.message, DOMAIN), raw)
-
-        app.router.add_get("/v1/proofs/{digest}", proof)
-        runner = await serve(app, "127.0.0.1", 0)
-        try:
-            peer = Listing(Address("0x" + "33" * 20), "validator", f"127.0.0.1:{runner.addresses[0][1]}", Wei(1))
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(peers.proofs(proofs, [peer], check), 3)
-            assert dict(archive.proofs(tuple(proofs))) == {served: proofs[served]}
-        finally:
-            over.set()
-            await client.close()
-            await runner.cleanup()
-            engine.dispose()
+        async with alone(tmp_path, "/v1/proofs/{digest}", proof, 5.0) as one:
+            try:
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(one.peers.proofs(proofs, [one.peer], check), 3)
+                assert dict(one.archive.proofs(tuple(proofs))) == {served: proofs[served]}
+            finally:
+                over.set()
 
     asyncio.run(scene())
 
 
 def test_a_peer_that_lets_proofs_time_out_is_not_asked_for_the_rest_of_them(tmp_path: Path) -> None:
+    def check(_: bytes) -> VerifiedProof:
+        raise AssertionError("nothing has come")
+
     async def scene() -> None:
-        engine = open_database(tmp_path / "one.sqlite", TABLES, DOMAIN)
-        archive, client = Archive(engine), Client(DOMAIN)
-        peers = Peers(client, archive, Journal(engine, DOMAIN), DOMAIN, ManualClock(1_000.0), 0.2)
-        app, over, asked = application(DOMAIN, Address("0x" + "22" * 20), ManualClock(1_000.0)), asyncio.Event(), list[str]()
+        over, asked = asyncio.Event(), list[str]()
 
         async def proof(request: web.Request) -> web.Response:
             asked.append(request.path)
             await over.wait()
             return web.Response()
 
-        def check(_: bytes) -> VerifiedProof:
-            raise AssertionError("nothing has come")
-
-        app.router.add_get("/v1/proofs/{digest}", proof)
-        runner = await serve(app, "127.0.0.1", 0)
-        try:
-            peer = Listing(Address("0x" + "33" * 20), "validator", f"127.0.0.1:{runner.addresses[0][1]}", Wei(1))
-            for _ in range(2):
-                await peers.proofs([sha256(bytes([n])) for n in range(40)], [peer], check)
-                assert len(asked) == AT_ONCE
-        finally:
-            over.set()
-            await client.close()
-            await runner.cleanup()
-            engine.dispose()
+        async with alone(tmp_path, "/v1/proofs/{digest}", proof, 0.2) as one:
+            try:
+                for _ in range(2):
+                    await one.peers.proofs([sha256(bytes([n])) for n in range(40)], [one.peer], check)
+                    assert len(asked) == AT_ONCE
+            finally:
+                over.set()
 
     asyncio.run(scene())
 
@@ -253,10 +266,7 @@ def test_a_chunk_that_another_file_may_have_is_none_of_a_file_in_which_it_is_too
     blobs = {sha256(blob): blob for blob in (head, tail, other, false)}
 
     async def scene() -> None:
-        engine = open_database(tmp_path / "one.sqlite", TABLES, DOMAIN)
-        archive, client, clock = Archive(engine), Client(DOMAIN), ManualClock(1_000.0)
-        peers = Peers(client, archive, Journal(engine, DOMAIN), DOMAIN, clock, 30.0)
-        app, wanted, both = application(DOMAIN, Address("0x" + "22" * 20), clock), asyncio.Event(), asyncio.Event()
+        wanted, both = asyncio.Event(), asyncio.Event()
 
         async def blob(request: web.Request) -> web.Response:
             digest = paths.digest(request.match_info["digest"])
@@ -265,32 +275,27 @@ def test_a_chunk_that_another_file_may_have_is_none_of_a_file_in_which_it_is_too
                 await both.wait()
             return web.Response(body=blobs[digest])
 
-        app.router.add_get("/v1/blobs/{digest}", blob)
-        runner = await serve(app, "127.0.0.1", 0)
-        try:
-            peer = Listing(Address("0x" + "33" * 20), "validator", f"127.0.0.1:{runner.addresses[0][1]}", Wei(1))
+        async with alone(tmp_path, "/v1/blobs/{digest}", blob, 30.0) as one:
 
             async def fetched(index: bytes, size: int, parts: dict[int, bytes]) -> bytes | None:
-                return await peers.checked_file(sha256(index), range(size, size + 1), bytes, parts, [peer])
+                return await one.peers.checked_file(sha256(index), range(size, size + 1), bytes, parts, [one.peer])
 
-            parts: dict[int, bytes] = {}
-            first = asyncio.create_task(fetched(other, CHUNK_BYTES, {}))
-            await wanted.wait()
-            second = asyncio.create_task(fetched(false, len(head + tail), parts))
-            for _ in range(500):
-                await asyncio.sleep(0.01)
-                if 0 in parts:
-                    break
-            both.set()
-            for one in (first, second):
-                with pytest.raises(Wrong, match="chunks of other sizes"):
-                    await one
-            assert not archive.has_blob(file_digest(head + tail))
-        finally:
-            both.set()
-            await client.close()
-            await runner.cleanup()
-            engine.dispose()
+            try:
+                parts: dict[int, bytes] = {}
+                first = asyncio.create_task(fetched(other, CHUNK_BYTES, {}))
+                await wanted.wait()
+                second = asyncio.create_task(fetched(false, len(head + tail), parts))
+                for _ in range(500):
+                    await asyncio.sleep(0.01)
+                    if 0 in parts:
+                        break
+                both.set()
+                for task in (first, second):
+                    with pytest.raises(Wrong, match="chunks of other sizes"):
+                        await task
+                assert not one.archive.has_blob(file_digest(head + tail))
+            finally:
+                both.set()
 
     asyncio.run(scene())
 
@@ -301,30 +306,17 @@ def test_of_what_does_not_unpack_nothing_is_stored(tmp_path: Path) -> None:
     honest = {sha256(blob): blob for blob in (*chunks_of(data), encode(index_of(data)))}
     hostile = {"bomb": pack(bytes(1 << 26)), "more": pack(b"x" * 2_000_000), "behind": pack(b"x") + b"x", "others": pack(b"x")}
 
+    async def blob(request: web.Request) -> web.Response:
+        frame = hostile.get(request.match_info["peer"]) or pack(honest[paths.digest(request.match_info["digest"])])
+        return packed_answer(request, frame, 1 << 20, "text/plain")
+
     async def scene() -> None:
-        engine = open_database(tmp_path / "one.sqlite", TABLES, DOMAIN)
-        archive, client, clock = Archive(engine), Client(DOMAIN), ManualClock(1_000.0)
-        peers = Peers(client, archive, Journal(engine, DOMAIN), DOMAIN, clock, 5.0)
-        app, answers = application(DOMAIN, Address("0x" + "22" * 20), clock), dict[str, bytes]()
-
-        async def blob(request: web.Request) -> web.Response:
-            of_peer = answers[request.match_info["peer"]]
-            return packed_answer(request, of_peer or pack(honest[paths.digest(request.match_info["digest"])]), 1 << 20, "text/plain")
-
-        app.router.add_get("/{peer}/v1/blobs/{digest}", blob)
-        runner = await serve(app, "127.0.0.1", 0)
-        try:
-            for name, frame in hostile.items():
-                answers[name] = frame
-                peer = Listing(Address("0x" + "33" * 20), "validator", f"127.0.0.1:{runner.addresses[0][1]}/{name}", Wei(1))
-                assert await peers.file(file_digest(data), [peer]) is None
-                with Session(engine) as session:
+        async with alone(tmp_path, "/{peer}/v1/blobs/{digest}", blob, 5.0) as one:
+            for name in hostile:
+                liar = replace(one.peer, endpoint=f"{one.peer.endpoint}/{name}")
+                assert await one.peers.file(file_digest(data), [liar]) is None
+                with Session(one.engine) as session:
                     assert session.exec(select(func.count()).select_from(BlobRow)).one() == 0
-            answers["honest"] = b""
-            assert await peers.file(file_digest(data), [peer, replace(peer, endpoint=peer.endpoint.replace("others", "honest"))]) == data
-        finally:
-            await client.close()
-            await runner.cleanup()
-            engine.dispose()
+            assert await one.peers.file(file_digest(data), [liar, replace(liar, endpoint=f"{one.peer.endpoint}/honest")]) == data
 
     asyncio.run(scene())
